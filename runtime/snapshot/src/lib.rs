@@ -5,7 +5,18 @@
 //! an engine, so that any node can resume it. See `docs/checkpoint-format.md`.
 
 mod blob;
+mod chunk;
+mod contents;
+mod error;
 mod execution;
+mod layout;
+mod reader;
+mod writer;
 
 pub use blob::{Blob, BlobSink, BlobSource, CHUNK_SIZE, Digest};
+pub use contents::{Accounting, Contents, Limits, Lineage, Memory, Mount, Run, Settings, Workload};
+pub use error::{Error, hex};
 pub use execution::{Execution, Frame, FunctionRef, Global, Phase, Slot, Table, Value};
+pub use layout::FORMAT_VERSION;
+pub use reader::{Reader, SectionInfo};
+pub use writer::{Summary, Writer};

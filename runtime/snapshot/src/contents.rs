@@ -1,0 +1,109 @@
+//! What a checkpoint holds, section by section.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Execution};
+
+/// What was running.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workload {
+    /// SHA-256 of the original module.
+    pub module: Digest,
+    /// SHA-256 of the OCI manifest that the module came from, if it came from one.
+    pub manifest: Option<Digest>,
+    /// The version of the instrumentation pass, which chose the safepoints.
+    pub instrumentation: u32,
+}
+
+/// A linear memory: its size, and the digests of those pages that are not zero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Current size in pages of 64 KiB.
+    pub pages: u64,
+    /// Declared maximum in pages.
+    pub maximum: Option<u64>,
+    /// Pages that are not zero: ascending, not empty, with a zero page between two runs.
+    pub runs: Vec<Run>,
+}
+
+/// Successive pages that are not zero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Number of the first page.
+    pub first: u64,
+    /// SHA-256 of each page.
+    pub pages: Vec<Digest>,
+}
+
+/// What the job was started with, as far as resuming it needs it. Where the host kept the
+/// mounted directories is not here: another node has others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Arguments, the program's name first.
+    pub args: Vec<String>,
+    /// Environment variables, in order.
+    pub env: Vec<(String, String)>,
+    /// Directories that whoever resumes the job must provide.
+    pub mounts: Vec<Mount>,
+    /// Limits over the whole life of the job.
+    pub limits: Limits,
+}
+
+/// A directory that the job sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Its path for the guest.
+    pub guest: String,
+    /// Whether the guest may not write to it.
+    pub read_only: bool,
+}
+
+/// Limits over the whole life of a job, before and after every checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of all linear memories and tables together.
+    pub memory_bytes: Option<u64>,
+    /// Wall time of running, in nanoseconds (time spent as a file does not count).
+    pub wall_ns: Option<u64>,
+    /// CPU time in nanoseconds.
+    pub cpu_ns: Option<u64>,
+}
+
+/// What the job has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accounting {
+    /// Wall time of running, in nanoseconds.
+    pub wall_ns: u64,
+    /// CPU time in nanoseconds.
+    pub cpu_ns: u64,
+    /// Bytes written to standard output and standard error.
+    pub output_bytes: u64,
+}
+
+/// Where a checkpoint stands among those of its job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// 1 for the first checkpoint of a job.
+    pub sequence: u64,
+    /// State digest of the checkpoint before this one.
+    pub parent: Option<Digest>,
+}
+
+/// Everything in a checkpoint but the chunks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// What was running.
+    pub workload: Workload,
+    /// Frames, globals, tables, dropped segments.
+    pub execution: Execution,
+    /// The linear memories, in index order.
+    pub memories: Vec<Memory>,
+    /// The state of the WASI host, in that host's own encoding.
+    pub wasi: Vec<u8>,
+    /// What the job was started with.
+    pub settings: Settings,
+    /// What it has used.
+    pub accounting: Accounting,
+    /// Its place among the job's checkpoints.
+    pub lineage: Lineage,
+}

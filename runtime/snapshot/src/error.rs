@@ -1,0 +1,88 @@
+//! Why a checkpoint cannot be read or written.
+
+use std::io;
+
+use crate::Digest;
+
+/// Why a checkpoint is refused. Every message names the part and the reason.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file does not start with the magic of a checkpoint.
+    #[error("not a checkpoint: the file starts with other bytes than `WHERRYCP`")]
+    NotACheckpoint,
+    /// The file is of a format that this version does not read.
+    #[error(
+        "checkpoint format {found} is not supported, only {}",
+        crate::FORMAT_VERSION
+    )]
+    FormatVersion {
+        /// The version that the header names.
+        found: u32,
+    },
+    /// The file ends too early.
+    #[error("the checkpoint is truncated: it ends at byte {length}, and {what} needs {needed}")]
+    Truncated {
+        /// Length of the file.
+        length: u64,
+        /// What is missing.
+        what: &'static str,
+        /// The length that the file would have.
+        needed: u64,
+    },
+    /// A part does not say what the format demands.
+    #[error("the checkpoint is damaged: {part}: {reason}")]
+    Damaged {
+        /// The section or other part.
+        part: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The bytes of a part are not those that were written.
+    #[error("the checkpoint is damaged: {part}: wrong digest, {found} instead of {expected}",
+        found = hex(.found), expected = hex(.expected))]
+    WrongDigest {
+        /// The section or other part.
+        part: &'static str,
+        /// Digest of the bytes in the file.
+        found: Digest,
+        /// Digest that the file declares.
+        expected: Digest,
+    },
+    /// A section that must be understood, and is not.
+    #[error("section {kind} of the checkpoint is mandatory and unknown to this version")]
+    UnknownSection {
+        /// Its kind.
+        kind: u32,
+    },
+    /// A section is larger than any real one.
+    #[error("{part} of {length} bytes is larger than the limit of {limit}")]
+    TooLarge {
+        /// The section.
+        part: &'static str,
+        /// Its length.
+        length: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A chunk is referenced that the checkpoint does not have.
+    #[error("the checkpoint lacks chunk {}", hex(.0))]
+    MissingChunk(Digest),
+    /// Reading or writing the file failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io(error) => error,
+            other => io::Error::new(io::ErrorKind::InvalidData, other),
+        }
+    }
+}
+
+/// The digest in lower-case hexadecimal.
+#[must_use]
+pub fn hex(digest: &Digest) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
