@@ -1,0 +1,42 @@
+//! Runs one job: compile, instantiate, limit, capture, resume. The only crate that links
+//! wasmtime.
+//!
+//! ```no_run
+//! use wherry_engine::{Command, Control, Engine, EngineConfig, Job, Outcome, Settings, Stdio};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = Engine::new(EngineConfig::default())?;
+//! let module = engine.load(std::fs::read("job.wasm")?);
+//! let control = Control::new()?; // give clones to whoever may stop the job
+//! let command = Command { args: vec!["job".into()], ..Command::default() };
+//! let settings = Settings::new(Stdio::inherit()?);
+//! let mut job = Job::start(&engine, &module, command, settings, &control)?;
+//! while let Outcome::Stopped(_) = job.run()? {
+//!     wherry_engine::write_atomically("job.ckpt".as_ref(), |file| job.checkpoint(file))?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod cache;
+mod capture;
+mod control;
+mod engine;
+mod error;
+mod file;
+mod host;
+mod instance;
+mod job;
+mod module;
+mod outcome;
+mod restore;
+mod settings;
+
+pub use control::Control;
+pub use engine::{Engine, EngineConfig};
+pub use error::Error;
+pub use file::write_atomically;
+pub use job::Job;
+pub use module::Module;
+pub use outcome::{BacktraceFrame, Outcome, Reason, Trap, TrapKind};
+pub use settings::{Command, Input, Limits, Mount, Output, Scratch, Settings, Stdio};

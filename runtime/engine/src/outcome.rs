@@ -1,0 +1,98 @@
+//! How a run ended.
+
+use std::fmt;
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The program ended, with this exit code.
+    Exited(u32),
+    /// The program did something that WebAssembly forbids.
+    Trapped(Trap),
+    /// The program was stopped at a safepoint: it can be captured, or run on.
+    Stopped(Reason),
+}
+
+/// Why a program was stopped. A later one outranks an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// The countdown of safepoints ended.
+    Countdown,
+    /// Someone asked for a checkpoint.
+    Checkpoint,
+    /// The limit of CPU time is reached.
+    CpuTime,
+    /// The limit of wall time is reached.
+    WallTime,
+    /// Someone wants the job to end.
+    Killed,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Countdown => "the countdown of safepoints ended",
+            Reason::Checkpoint => "a checkpoint was requested",
+            Reason::CpuTime => "the limit of CPU time was reached",
+            Reason::WallTime => "the limit of wall time was reached",
+            Reason::Killed => "the job was killed",
+        })
+    }
+}
+
+/// Something that WebAssembly forbids: the program cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trap {
+    /// Which rule was broken.
+    pub kind: TrapKind,
+    /// The same in words.
+    pub message: String,
+    /// The call stack, innermost frame first.
+    pub backtrace: Vec<BacktraceFrame>,
+}
+
+/// The rules of WebAssembly that a program can break while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TrapKind {
+    /// The instruction `unreachable`, which languages emit for `abort` and panics.
+    Unreachable,
+    /// Calls too deep for the stack.
+    StackOverflow,
+    /// A load, store or bulk operation beyond the end of a memory.
+    MemoryOutOfBounds,
+    /// A table operation or indirect call beyond the end of a table.
+    TableOutOfBounds,
+    /// An indirect call of a null element.
+    NullFunction,
+    /// An indirect call of a function of another type.
+    WrongFunctionType,
+    /// An integer division by zero.
+    DivisionByZero,
+    /// An integer division or conversion whose result does not fit.
+    IntegerOverflow,
+    /// A conversion of a float that is no number.
+    InvalidConversion,
+    /// Any other.
+    Other,
+}
+
+/// A function in a backtrace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BacktraceFrame {
+    /// Its index in the original module.
+    pub function: u32,
+    /// Its name, if the module has names.
+    pub name: Option<String>,
+}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        for frame in &self.backtrace {
+            let name = frame.name.as_deref().unwrap_or("");
+            write!(f, "\n    at function {} {name}", frame.function)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! What a job is started with, and what this node lends it.
+
+use std::time::Duration;
+
+use wherry_snapshot::Digest;
+pub use wherry_wasi::{Input, Mount, Output, Scratch, Stdio};
+
+/// How a program is started. Its arguments, environment and seed travel with the job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Command {
+    /// Arguments, the program's name first.
+    pub args: Vec<String>,
+    /// Environment variables, in order.
+    pub env: Vec<(String, String)>,
+    /// Seed of the random numbers that the program gets; `None` takes one from the system.
+    pub seed: Option<[u8; 32]>,
+    /// SHA-256 of the OCI manifest that the module came from, if it came from one.
+    pub manifest: Option<Digest>,
+}
+
+/// What this node lends a job, when it starts and anew whenever it is resumed.
+#[derive(Debug)]
+pub struct Settings {
+    /// Directories of the host that the job may use.
+    pub mounts: Vec<Mount>,
+    /// An empty directory of the host for the job's own files, which travel with it.
+    pub scratch: Option<Scratch>,
+    /// Standard input, output and error.
+    pub stdio: Stdio,
+    /// Limits over the whole life of the job. A job that is resumed also keeps the limits it
+    /// was started with: the stricter one counts.
+    pub limits: Limits,
+    /// Stop at exactly the nth safepoint executed from here on, counted from 1. The same
+    /// program with the same input stops at the same place; it runs slower.
+    pub countdown: Option<u64>,
+}
+
+impl Settings {
+    /// No directories, no limits.
+    #[must_use]
+    pub fn new(stdio: Stdio) -> Self {
+        Settings {
+            mounts: Vec::new(),
+            scratch: None,
+            stdio,
+            limits: Limits::default(),
+            countdown: None,
+        }
+    }
+}
+
+/// Limits over the whole life of a job; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of all linear memories and tables together. Growing beyond fails in the guest.
+    pub memory_bytes: Option<u64>,
+    /// Wall time of running (time spent as a file does not count). The job is stopped.
+    pub wall: Option<Duration>,
+    /// CPU time of the process while the job runs. The job is stopped.
+    pub cpu: Option<Duration>,
+}
