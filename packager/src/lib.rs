@@ -1,0 +1,33 @@
+//! From `workload.toml` and a WebAssembly module to an OCI artifact in a local content
+//! store, and back to what a node runs.
+//!
+//! ```text
+//! WorkloadFile::load ─ validate_module ─ pack ──▶ Store ──▶ Store::workload ─▶ Workload
+//! ```
+//!
+//! `docs/artifact-format.md` describes the two forms of an artifact and the store's layout.
+
+mod artifact;
+mod config;
+mod digest;
+mod init;
+mod module;
+mod pack;
+mod preview1;
+mod proposals;
+mod quantity;
+mod reference;
+mod store;
+mod workload_file;
+
+pub use artifact::{ArtifactError, MAX_DOCUMENT_SIZE};
+pub use config::{ConfigError, Limits, Mount, WorkloadConfig};
+pub use digest::{Digest, DigestError};
+pub use init::{InitError, Language, init};
+pub use module::{MAX_MODULE_SIZE, ModuleError, ModuleSummary, validate_module};
+pub use pack::{PackError, Packed, pack, pack_module};
+pub use reference::{Reference, ReferenceError};
+pub use store::{
+    BlobWriter, Image, Ingest, Inspection, Removed, Store, StoreError, Sweep, Workload,
+};
+pub use workload_file::{WorkloadFile, WorkloadFileError};
