@@ -1,0 +1,399 @@
+//! Functions that the pass adds: they store and load frames, make host calls, and resume
+//! functions by identity.
+//!
+//! A frame in the state memory is its values, smallest type class first, then the u32 of its
+//! site. Frames are pushed innermost first, so that rewinding pops the outermost first.
+//! One helper serves all frames of the same types: the code at a safepoint stays small.
+
+use std::collections::HashMap;
+
+use wasm_encoder::{Function, HeapType, Instruction as I, MemArg, RefType, ValType};
+
+use crate::{
+    Options, REWINDING, RUNNING, UNWINDING,
+    indices::{FLAG_MEMORY, Indices, Types},
+    module::index,
+};
+
+/// Where a rewinding function leaves its site for the loops inside it.
+pub(crate) const SITE_REGISTER: u64 = 0;
+
+/// Bit of the flag that asks to leave.
+pub(crate) const FLAG_LEAVE: i32 = 1;
+
+/// Values that one helper takes or gives: far below the limit on parameters, and enough for
+/// nearly every frame.
+const CHUNK: usize = 128;
+
+/// Added functions, in the order of their indices.
+pub(crate) struct Helpers {
+    pub(crate) options: Options,
+    pub(crate) indices: Indices,
+    pub(crate) types: Types,
+    added: Vec<(u32, Function)>,
+    savers: HashMap<(Vec<ValType>, bool), u32>,
+    loaders: HashMap<(Vec<ValType>, bool), u32>,
+}
+
+impl Helpers {
+    pub(crate) fn new(options: Options, indices: Indices, types: Types) -> Self {
+        let (added, savers, loaders) = (Vec::new(), HashMap::new(), HashMap::new());
+        Self {
+            options,
+            indices,
+            types,
+            added,
+            savers,
+            loaders,
+        }
+    }
+
+    /// Types and bodies of what was added, in index order.
+    pub(crate) fn into_added(self) -> (Types, Vec<(u32, Function)>) {
+        (self.types, self.added)
+    }
+
+    pub(crate) fn add(&mut self, ty: u32, function: Function) -> u32 {
+        self.added.push((ty, function));
+        self.indices.first_added_function() + index(self.added.len()) - 1
+    }
+
+    /// Code that stores a frame of the locals `values` for `site` and begins to unwind.
+    pub(crate) fn save(
+        &mut self,
+        values: &[(u32, ValType)],
+        dynamic: bool,
+        site: u32,
+    ) -> Vec<I<'static>> {
+        let mut code = Vec::new();
+        let chunks = chunks(values);
+        for (place, chunk) in chunks.iter().enumerate() {
+            let last = place + 1 == chunks.len();
+            let mut types: Vec<ValType> = chunk.iter().map(|&(_, ty)| ty).collect();
+            code.extend(chunk.iter().map(|&(local, _)| I::LocalGet(local)));
+            if last && dynamic {
+                types.push(ValType::I32);
+                code.push(I::I32Const(0));
+            }
+            if last {
+                code.push(I::I32Const(site.cast_signed()));
+            }
+            code.push(I::Call(self.saver(types, last)));
+        }
+        code
+    }
+
+    /// Code that pops the frame into the locals `values`; with `callee`, also whom to call.
+    pub(crate) fn load(
+        &mut self,
+        values: &[(u32, ValType)],
+        callee: Option<u32>,
+    ) -> Vec<I<'static>> {
+        let mut code = Vec::new();
+        let chunks = chunks(values);
+        for (place, chunk) in chunks.iter().enumerate().rev() {
+            let last = place + 1 == chunks.len();
+            let mut types: Vec<ValType> = chunk.iter().map(|&(_, ty)| ty).collect();
+            let mut locals: Vec<u32> = chunk.iter().map(|&(local, _)| local).collect();
+            if let (true, Some(callee)) = (last, callee) {
+                types.push(ValType::I32);
+                locals.push(callee);
+            }
+            code.push(I::Call(self.loader(types, last)));
+            code.extend(locals.into_iter().rev().map(I::LocalSet));
+        }
+        code
+    }
+
+    /// True (on the stack) if the program is to leave or is rewinding.
+    pub(crate) fn poll(&self) -> Vec<I<'static>> {
+        let flag = [I::I32Const(0), I::I32AtomicLoad8U(at(0, 0, FLAG_MEMORY))];
+        if !self.options.countdown {
+            return flag.to_vec();
+        }
+        let countdown = self.indices.countdown;
+        let mut code = self.count(-1);
+        code.extend([I::GlobalGet(countdown), I::I64Eqz]);
+        code.extend(flag);
+        code.push(I::I32Or);
+        code
+    }
+
+    /// Undoes the count of a poll that was passed only to rewind.
+    pub(crate) fn uncount(&self) -> Vec<I<'static>> {
+        if self.options.countdown {
+            self.count(1)
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn count(&self, by: i64) -> Vec<I<'static>> {
+        let countdown = self.indices.countdown;
+        vec![
+            I::GlobalGet(countdown),
+            I::I64Const(by),
+            I::I64Add,
+            I::GlobalSet(countdown),
+        ]
+    }
+
+    /// True (on the stack) if the program is rewinding.
+    pub(crate) fn rewinding(&self) -> [I<'static>; 3] {
+        [
+            I::GlobalGet(self.indices.state),
+            I::I32Const(REWINDING),
+            I::I32Eq,
+        ]
+    }
+
+    /// Code that ends the rewinding. A request to leave that came meanwhile stays.
+    pub(crate) fn resumed(&self) -> [I<'static>; 6] {
+        [
+            I::I32Const(RUNNING),
+            I::GlobalSet(self.indices.state),
+            I::I32Const(0),
+            I::I32Const(FLAG_LEAVE),
+            I::I32AtomicRmw8AndU(at(0, 0, FLAG_MEMORY)),
+            I::Drop,
+        ]
+    }
+
+    /// Code that puts the site of the frame to be popped on the stack.
+    pub(crate) fn top_site(&self) -> [I<'static>; 4] {
+        [
+            I::GlobalGet(self.indices.stack_pointer),
+            I::I32Const(4),
+            I::I32Sub,
+            I::I32Load(at(0, 0, self.indices.frames)),
+        ]
+    }
+
+    /// The trampoline of an imported function: a safepoint before the call, which is made
+    /// again if the host begins to unwind in it.
+    pub(crate) fn trampoline(
+        &mut self,
+        import: u32,
+        params: &[ValType],
+        results: &[ValType],
+        site: u32,
+    ) -> Function {
+        let values = in_frame_order(
+            params
+                .iter()
+                .enumerate()
+                .map(|(local, &ty)| (index(local), ty)),
+        );
+        let leave = {
+            let mut code = self.save(&values, false, site);
+            code.extend(results.iter().map(|&ty| zero(ty)));
+            code.push(I::Return);
+            code
+        };
+        let state = self.indices.state;
+        let mut code = self.poll();
+        code.push(I::If(wasm_encoder::BlockType::Empty));
+        if self.options.resumable {
+            code.extend(self.rewinding());
+            code.push(I::If(wasm_encoder::BlockType::Empty));
+            code.extend(self.uncount());
+            code.extend(self.load(&values, None));
+            code.extend(self.resumed());
+            code.push(I::Else);
+            code.extend(leave.clone());
+            code.push(I::End);
+        } else {
+            code.extend(leave.clone());
+        }
+        code.push(I::End);
+        code.extend((0..index(params.len())).map(I::LocalGet));
+        code.push(I::Call(import));
+        code.extend([I::GlobalGet(state), I::If(wasm_encoder::BlockType::Empty)]);
+        code.extend(leave);
+        code.extend([I::End, I::End]);
+        function([], code)
+    }
+
+    /// A function without parameters that calls `callee` while rewinding, when no argument
+    /// matters. Returns its index.
+    pub(crate) fn resumer(&mut self, callee: u32, params: &[ValType], results: &[ValType]) -> u32 {
+        let ty = self.types.function(Vec::new(), results.to_vec());
+        let mut code: Vec<I<'static>> = params.iter().map(|&ty| zero(ty)).collect();
+        code.extend([I::Call(self.indices.function(callee)), I::End]);
+        self.add(ty, function([], code))
+    }
+
+    /// A function that stores the values it is given; the last of a frame also takes the site.
+    fn saver(&mut self, types: Vec<ValType>, last: bool) -> u32 {
+        let key = (types, last);
+        if let Some(&known) = self.savers.get(&key) {
+            return known;
+        }
+        let types = &key.0;
+        let site = index(types.len());
+        let base = site + u32::from(last);
+        let mut code = vec![I::GlobalGet(self.indices.stack_pointer), I::LocalSet(base)];
+        let mut offset = 0;
+        for (local, &ty) in (0..).zip(types) {
+            code.push(I::LocalGet(base));
+            code.extend(self.store(local, ty, offset));
+            offset += u64::from(size(ty));
+        }
+        if last {
+            code.extend([
+                I::LocalGet(base),
+                I::LocalGet(site),
+                I::I32Store(at(offset, 0, self.indices.frames)),
+            ]);
+            code.extend([I::I32Const(UNWINDING), I::GlobalSet(self.indices.state)]);
+            offset += 4;
+        }
+        code.extend(self.move_stack_pointer(base, i32::try_from(offset).unwrap_or(i32::MAX)));
+        code.push(I::End);
+        let mut params = types.clone();
+        params.extend(last.then_some(ValType::I32));
+        let ty = self.types.function(params, Vec::new());
+        let saver = self.add(ty, function([ValType::I32], code));
+        self.savers.insert(key, saver);
+        saver
+    }
+
+    fn loader(&mut self, types: Vec<ValType>, last: bool) -> u32 {
+        let key = (types, last);
+        if let Some(&known) = self.loaders.get(&key) {
+            return known;
+        }
+        let types = &key.0;
+        let length: u32 = types.iter().map(|&ty| size(ty)).sum::<u32>() + if last { 4 } else { 0 };
+        let mut code = vec![
+            I::GlobalGet(self.indices.stack_pointer),
+            I::I32Const(length.cast_signed()),
+            I::I32Sub,
+            I::LocalTee(0),
+            I::GlobalSet(self.indices.stack_pointer),
+        ];
+        let mut offset = 0;
+        for &ty in types {
+            code.push(I::LocalGet(0));
+            code.extend(self.fetch(ty, offset));
+            offset += u64::from(size(ty));
+        }
+        code.push(I::End);
+        let ty = self.types.function(Vec::new(), types.clone());
+        let loader = self.add(ty, function([ValType::I32], code));
+        self.loaders.insert(key, loader);
+        loader
+    }
+
+    fn move_stack_pointer(&self, base: u32, by: i32) -> [I<'static>; 4] {
+        let stack_pointer = I::GlobalSet(self.indices.stack_pointer);
+        [I::LocalGet(base), I::I32Const(by), I::I32Add, stack_pointer]
+    }
+
+    /// Stores a local; the address is on the stack.
+    fn store(&self, local: u32, ty: ValType, offset: u64) -> Vec<I<'static>> {
+        let to = at(offset, 0, self.indices.frames);
+        let get = I::LocalGet(local);
+        match ty {
+            ValType::I32 => vec![get, I::I32Store(to)],
+            ValType::I64 => vec![get, I::I64Store(to)],
+            ValType::F32 => vec![get, I::F32Store(to)],
+            ValType::F64 => vec![get, I::F64Store(to)],
+            ValType::V128 => vec![get, I::V128Store(to)],
+            // A reference cannot lie in a memory: the frame holds its place in a table. If
+            // that cannot grow, the place is -1 and the frame is refused when it is read.
+            ValType::Ref(_) => {
+                let table = self.indices.references;
+                vec![get, I::I32Const(1), I::TableGrow(table), I::I32Store(to)]
+            }
+        }
+    }
+
+    /// Loads a value; the address is on the stack.
+    fn fetch(&self, ty: ValType, offset: u64) -> Vec<I<'static>> {
+        let from = at(offset, 0, self.indices.frames);
+        match ty {
+            ValType::I32 => vec![I::I32Load(from)],
+            ValType::I64 => vec![I::I64Load(from)],
+            ValType::F32 => vec![I::F32Load(from)],
+            ValType::F64 => vec![I::F64Load(from)],
+            ValType::V128 => vec![I::V128Load(from)],
+            ValType::Ref(_) => vec![I::I32Load(from), I::TableGet(self.indices.references)],
+        }
+    }
+}
+
+/// Values in the order in which a frame holds them, without those of `externref`: a program
+/// under preview 1 never gets one that is not null, and null is what a local begins with.
+pub(crate) fn in_frame_order(values: impl Iterator<Item = (u32, ValType)>) -> Vec<(u32, ValType)> {
+    let mut values: Vec<(u32, ValType)> =
+        values.filter(|&(_, ty)| ty != ValType::EXTERNREF).collect();
+    values.sort_by_key(|&(_, ty)| class(ty));
+    values
+}
+
+/// Rank of a type in a frame.
+pub(crate) fn class(ty: ValType) -> u8 {
+    match ty {
+        ValType::I32 => 0,
+        ValType::I64 => 1,
+        ValType::F32 => 2,
+        ValType::F64 => 3,
+        ValType::V128 => 4,
+        ValType::Ref(_) => 5,
+    }
+}
+
+/// Bytes of a value in a frame.
+pub(crate) fn size(ty: ValType) -> u32 {
+    match ty {
+        ValType::I32 | ValType::F32 | ValType::Ref(_) => 4,
+        ValType::I64 | ValType::F64 => 8,
+        ValType::V128 => 16,
+    }
+}
+
+pub(crate) fn zero(ty: ValType) -> I<'static> {
+    match ty {
+        ValType::I32 => I::I32Const(0),
+        ValType::I64 => I::I64Const(0),
+        ValType::F32 => I::F32Const(0f32.into()),
+        ValType::F64 => I::F64Const(0f64.into()),
+        ValType::V128 => I::V128Const(0),
+        ValType::Ref(RefType { heap_type, .. }) => I::RefNull(heap_type),
+    }
+}
+
+/// The reference type of functions.
+pub(crate) const FUNCREF: RefType = RefType {
+    nullable: true,
+    heap_type: HeapType::FUNC,
+};
+
+pub(crate) fn function(
+    locals: impl IntoIterator<Item = ValType>,
+    code: Vec<I<'static>>,
+) -> Function {
+    let mut function = Function::new_with_locals_types(locals);
+    for instruction in &code {
+        function.instruction(instruction);
+    }
+    function
+}
+
+pub(crate) fn at(offset: u64, align: u32, memory_index: u32) -> MemArg {
+    MemArg {
+        offset,
+        align,
+        memory_index,
+    }
+}
+
+/// A frame without values still has one chunk, which holds its site.
+fn chunks(values: &[(u32, ValType)]) -> Vec<&[(u32, ValType)]> {
+    if values.is_empty() {
+        vec![values]
+    } else {
+        values.chunks(CHUNK).collect()
+    }
+}

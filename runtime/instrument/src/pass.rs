@@ -1,0 +1,225 @@
+//! The pass: read, judge, rewrite each function, assemble.
+
+use std::collections::HashMap;
+
+use wasm_encoder::{BranchHints, CodeSection, ValType};
+use wasmparser::FuncValidatorAllocations;
+
+use wherry_snapshot::Slot;
+
+use crate::{
+    Error, Instrumented, MAX_SLOTS, Map, Options,
+    assemble::{Parts, assemble, drop_segments},
+    callgraph::{self, Verdict},
+    function::{Function, Site as FunctionSite, SiteKind},
+    helpers::{Helpers, in_frame_order},
+    indices::{Indices, Types},
+    liveness,
+    map::{Kind, Segments, Site, Type},
+    module::{BodyValidators, Module, index},
+    rewrite::{rewrite, value_type},
+};
+
+pub(crate) fn run(wasm: &[u8], options: Options) -> Result<Instrumented, Error> {
+    let (module, validators) = Module::read(wasm)?;
+    let verdicts = callgraph::judge(&module)?;
+    let segments = Segments::new(module.dropped_data.clone(), module.dropped_elements.clone());
+    let (data_segments, element_segments) = segments.flags();
+    let indices = Indices::new(&module);
+    let mut pass = Pass {
+        module: &module,
+        verdicts,
+        segments,
+        helpers: Helpers::new(options, indices, Types::new(&module)),
+        code: CodeSection::new(),
+        hints: BranchHints::new(),
+        map: Map {
+            memories: module.memories,
+            globals: module.mutable_globals.clone(),
+            tables: module.tables.clone(),
+            referenced_functions: module.referenced.clone(),
+            data_segments,
+            element_segments,
+            has_start: module.start.is_some(),
+            ..Map::default()
+        },
+        result_types: HashMap::new(),
+    };
+    pass.bodies(validators)?;
+    pass.finish()
+}
+
+struct Pass<'m, 'a> {
+    module: &'m Module<'a>,
+    verdicts: Vec<Verdict>,
+    segments: Segments,
+    helpers: Helpers,
+    code: CodeSection,
+    hints: BranchHints,
+    map: Map,
+    /// Result types that dynamic calls expect, with a number each.
+    result_types: HashMap<Vec<wasmparser::ValType>, u32>,
+}
+
+impl Pass<'_, '_> {
+    fn bodies(&mut self, validators: BodyValidators) -> Result<(), Error> {
+        let mut allocations = FuncValidatorAllocations::default();
+        for (body, validator) in self.module.bodies.iter().zip(validators) {
+            let mut function = Function::read(
+                self.module,
+                &self.verdicts,
+                validator,
+                &mut allocations,
+                body,
+            )?;
+            liveness::analyse(&mut function)?;
+            let first_site = index(self.map.sites.len());
+            for site in &function.sites {
+                self.record(&function, site)?;
+            }
+            let number = function.index;
+            let rewritten = rewrite(function, &mut self.helpers, &self.segments, first_site)?;
+            if !rewritten.hints.is_empty() {
+                self.hints.function_hints(number, rewritten.hints);
+            }
+            self.code.function(&rewritten.body);
+        }
+        Ok(())
+    }
+
+    /// Enters a site, with the layout of its frame, into the map.
+    fn record(&mut self, function: &Function<'_>, site: &FunctionSite) -> Result<(), Error> {
+        let locals = site
+            .live
+            .iter()
+            .map(|&local| (Slot::Local(local), function.locals[local as usize]));
+        let operands = site
+            .operands
+            .iter()
+            .map(|&(height, ty)| (Slot::Operand(height), ty));
+        let kind = match site.kind {
+            SiteKind::Entry | SiteKind::Loop => Kind::Poll,
+            SiteKind::Call(callee) => Kind::Call(callee),
+            SiteKind::Dynamic => Kind::Dynamic(self.number_of(&site.gives)),
+        };
+        let slots: Vec<_> = locals.chain(operands).collect();
+        self.record_site(function.index, site.offset, kind, &slots)
+    }
+
+    fn record_site(
+        &mut self,
+        function: u32,
+        offset: u32,
+        kind: Kind,
+        slots: &[(Slot, wasmparser::ValType)],
+    ) -> Result<(), Error> {
+        let types = slots
+            .iter()
+            .map(|&(_, ty)| value_type(ty))
+            .collect::<Result<Vec<_>, _>>()?;
+        for (place, ty) in in_frame_order((0..).zip(types)) {
+            self.map.slots.push((slots[place as usize].0, Type::of(ty)));
+        }
+        if self.map.slots.len() > MAX_SLOTS {
+            return Err(Error::TooLarge {
+                what: "saved values",
+                limit: MAX_SLOTS,
+            });
+        }
+        let slots_end = index(self.map.slots.len());
+        self.map.sites.push(Site {
+            function,
+            offset,
+            kind,
+            slots_end,
+        });
+        Ok(())
+    }
+
+    /// A number for result types, the same for the same types.
+    fn number_of(&mut self, results: &[wasmparser::ValType]) -> u32 {
+        let next = index(self.result_types.len());
+        *self.result_types.entry(results.to_vec()).or_insert(next)
+    }
+
+    fn finish(mut self) -> Result<Instrumented, Error> {
+        let mut added_functions = self.trampolines()?;
+        let resumers = self.resumers()?;
+        let drop = drop_segments(&self.helpers.indices, &self.segments);
+        let drop_type = self.helpers.types.function(Vec::new(), Vec::new());
+        let drop_segments = self.helpers.add(drop_type, drop);
+        let indices = self.helpers.indices;
+        let (types, added) = self.helpers.into_added();
+        for (ty, function) in added {
+            added_functions.push(ty);
+            self.code.function(&function);
+        }
+        let referenced = self
+            .module
+            .referenced
+            .iter()
+            .map(|&function| indices.function(function));
+        let parts = Parts {
+            indices,
+            types,
+            code: self.code,
+            hints: self.hints,
+            added_functions,
+            drop_segments,
+            referenced: referenced.collect(),
+            resumers,
+        };
+        let wasm = assemble(self.module, &self.segments, &parts)?;
+        Ok(Instrumented {
+            wasm,
+            map: self.map,
+        })
+    }
+
+    /// One trampoline per imported function; returns their types.
+    fn trampolines(&mut self) -> Result<Vec<u32>, Error> {
+        let mut types = Vec::new();
+        for import in 0..self.module.imported_functions {
+            let ty = self.module.function_type(import);
+            let site = index(self.map.sites.len());
+            let slots: Vec<_> = (0..)
+                .map(Slot::Local)
+                .zip(ty.params().iter().copied())
+                .collect();
+            self.record_site(import, 0, Kind::Poll, &slots)?;
+            let (params, results) = (value_types(ty.params())?, value_types(ty.results())?);
+            let body = self.helpers.trampoline(import, &params, &results, site);
+            types.push(self.module.functions[import as usize]);
+            self.code.function(&body);
+        }
+        Ok(types)
+    }
+
+    /// One resumer for each function that a dynamic call may have called. A module that
+    /// cannot resume has none, but its map names them all the same.
+    fn resumers(&mut self) -> Result<Vec<u32>, Error> {
+        let mut functions = self.module.referenced.clone();
+        functions.extend(&self.module.tail_called);
+        // A call of what tail-calls is dynamic even while the callee runs in its own name.
+        let tail_callers =
+            (0..self.module.function_count()).filter(|&f| self.verdicts[f as usize].tail_calls);
+        functions.extend(tail_callers);
+        functions.sort_unstable();
+        functions.dedup();
+        let mut resumers = Vec::new();
+        for function in functions {
+            let ty = self.module.function_type(function).clone();
+            let number = self.number_of(ty.results());
+            self.map.resumers.push((function, number));
+            if self.helpers.options.resumable {
+                let (params, results) = (value_types(ty.params())?, value_types(ty.results())?);
+                resumers.push(self.helpers.resumer(function, &params, &results));
+            }
+        }
+        Ok(resumers)
+    }
+}
+
+fn value_types(types: &[wasmparser::ValType]) -> Result<Vec<ValType>, Error> {
+    types.iter().map(|&ty| value_type(ty)).collect()
+}

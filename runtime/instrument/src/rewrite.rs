@@ -1,0 +1,651 @@
+//! Rewrites one function: polls, calls that look whether to leave, and resume points.
+//!
+//! ```wat
+//! (loop $l                              (loop $l
+//!   (call $f (local.get $x)))    =>       (if (flag)
+//!                                           (then (call $save_i32 (local.get $x) (site 0))
+//!                                                 (br $leave)))
+//!                                         (call $f (local.get $x))
+//!                                         (if (state)
+//!                                           (then (call $save_i32 (local.get $x) (site 1))
+//!                                                 (br $leave))))
+//! ```
+//!
+//! The slow path never comes back: code that only leaves costs the compiler's register
+//! allocation nothing (measured in `docs/benchmarks.md`).
+//!
+//! In a resumable function a resume point is the end of a block that was opened at the start
+//! of its region (a loop's body, or the function's), so that one `br_table` there reaches it.
+//! For that, no operand may lie on the stack at a resume point or around a block that holds
+//! one: operands move to locals of their own, one per height and type. That is free: the
+//! compiler sees values, not locals.
+
+use std::collections::HashMap;
+
+use wasm_encoder::{BlockType, Function as Encoded, Instruction as I, ValType, reencode::Reencode};
+use wasmparser::Operator;
+
+use crate::{
+    Error,
+    code::{BODY, Code, Label, Region, encode, reencode_error},
+    dispatch::{self, Target},
+    function::{Block, BlockId, BlockKind, Function, Op, Operand, SiteId, SiteKind},
+    helpers::{Helpers, in_frame_order, zero},
+    map::Segments,
+    module::index,
+};
+
+/// A rewritten body.
+pub(crate) struct Rewritten {
+    pub(crate) body: Encoded,
+    pub(crate) hints: Vec<wasm_encoder::BranchHint>,
+}
+
+/// Rewrites `function`, whose first site is `first_site` among those of the module.
+pub(crate) fn rewrite<'a>(
+    mut function: Function<'a>,
+    helpers: &mut Helpers,
+    segments: &Segments,
+    first_site: u32,
+) -> Result<Rewritten, Error> {
+    let ops = std::mem::take(&mut function.ops);
+    let mut rewriter = Rewriter::new(&function, helpers, segments, first_site)?;
+    rewriter.prologue();
+    for op in ops {
+        rewriter.op(op)?;
+    }
+    rewriter.finish()
+}
+
+pub(crate) struct Rewriter<'f, 'a> {
+    pub(crate) function: &'f Function<'a>,
+    pub(crate) helpers: &'f mut Helpers,
+    segments: &'f Segments,
+    pub(crate) first_site: u32,
+    code: Vec<Code<'a>>,
+    /// All locals, original and added.
+    locals: Vec<ValType>,
+    spilled: HashMap<(u32, ValType), u32>,
+    scratch: HashMap<(u32, ValType), u32>,
+    /// Local that holds whom a dynamic call resumes.
+    pub(crate) callee: Option<u32>,
+    labels: Label,
+    leave: Label,
+    regions: Vec<Region<'a>>,
+    /// Open regions, innermost last, with the resume points found so far.
+    open: Vec<(usize, Vec<Target>)>,
+}
+
+impl<'f, 'a> Rewriter<'f, 'a> {
+    fn new(
+        function: &'f Function<'a>,
+        helpers: &'f mut Helpers,
+        segments: &'f Segments,
+        first_site: u32,
+    ) -> Result<Self, Error> {
+        let locals = function
+            .locals
+            .iter()
+            .map(|&ty| value_type(ty))
+            .collect::<Result<_, _>>()?;
+        let labels = function.blocks.len() * 2;
+        Ok(Self {
+            function,
+            helpers,
+            segments,
+            first_site,
+            code: Vec::new(),
+            locals,
+            spilled: HashMap::new(),
+            scratch: HashMap::new(),
+            callee: None,
+            labels: labels + 1,
+            leave: labels,
+            regions: Vec::new(),
+            open: Vec::new(),
+        })
+    }
+
+    fn resumable(&self) -> bool {
+        self.helpers.options.resumable
+    }
+
+    fn has_sites(&self) -> bool {
+        !self.function.sites.is_empty()
+    }
+
+    /// The block around the body that a leaving function branches to, and the entry.
+    fn prologue(&mut self) {
+        if !self.has_sites() {
+            return;
+        }
+        self.code.push(Code::Block(self.leave, BlockType::Empty));
+        let polls = self.function.sites[0].kind == SiteKind::Entry;
+        if !self.resumable() {
+            if polls {
+                self.poll(0, None);
+            }
+            return;
+        }
+        let region = self.open_region();
+        if polls {
+            self.poll(0, Some(region));
+            self.resume_point(0, 0);
+        } else {
+            self.new_code(self.helpers.rewinding());
+            self.dispatch(region);
+        }
+    }
+
+    fn finish(mut self) -> Result<Rewritten, Error> {
+        if let Some((region, targets)) = self.open.pop() {
+            self.regions[region].dispatch = dispatch::into_function(&mut self, &targets)?;
+        }
+        if self.has_sites() {
+            self.code.extend([Code::New(I::Return), Code::End]);
+            for &ty in &self.function.results {
+                self.code.push(Code::New(zero(value_type(ty)?)));
+            }
+        }
+        self.code.push(Code::End);
+        let declared = self.locals.split_off(self.function.params as usize);
+        let (body, hints) = encode(&self.helpers.indices, declared, self.code, self.regions)?;
+        Ok(Rewritten { body, hints })
+    }
+
+    fn op(&mut self, op: Op<'a>) -> Result<(), Error> {
+        match op {
+            Op::Plain(operator) => self.plain(operator),
+            Op::Block(id) | Op::Loop(id) | Op::If(id) if !self.block(id).has_site => {
+                self.untouched(id)?;
+            }
+            Op::Block(id) => self.block_with_sites(id)?,
+            Op::Loop(id) => self.loop_with_sites(id)?,
+            Op::If(id) => self.if_with_sites(id)?,
+            Op::Else(id) if !self.block(id).has_site => self.code.push(Code::Else),
+            Op::Else(id) => self.else_with_sites(id)?,
+            Op::End(BODY) => {}
+            Op::End(id) if !self.block(id).has_site => self.code.push(Code::End),
+            Op::End(id) => self.end_with_sites(id)?,
+            Op::Br(id) => {
+                if self.takes_params(id) {
+                    self.set_loop_params(id)?;
+                }
+                self.code.push(Code::Br(id));
+            }
+            Op::BrIf(id) => self.br_if(id)?,
+            Op::BrTable(targets, default) => self.br_table(targets, default)?,
+            Op::Call(site, operator) => self.call(site, operator)?,
+        }
+        Ok(())
+    }
+
+    fn plain(&mut self, operator: Operator<'a>) {
+        let dropped = match &operator {
+            Operator::DataDrop { data_index } => self.segments.data_flag(*data_index),
+            Operator::ElemDrop { elem_index } => self.segments.element_flag(*elem_index),
+            _ => None,
+        };
+        self.code.push(Code::Original(operator));
+        if let Some(flag) = dropped {
+            let flag = self.helpers.indices.segment_flags + flag;
+            self.new_code([I::I32Const(1), I::GlobalSet(flag)]);
+        }
+    }
+
+    // Blocks.
+
+    fn untouched(&mut self, id: BlockId) -> Result<(), Error> {
+        let block = self.block(id);
+        let ty = (&self.helpers.indices)
+            .block_type(block.ty)
+            .map_err(reencode_error)?;
+        self.code.push(match block.kind {
+            BlockKind::Block => Code::Block(id, ty),
+            BlockKind::Loop => Code::Loop(id, ty),
+            BlockKind::If => Code::If(id, ty),
+        });
+        Ok(())
+    }
+
+    fn block_with_sites(&mut self, id: BlockId) -> Result<(), Error> {
+        self.spill_around(id)?;
+        if !self.resumable() {
+            let ty = self.results_type(id)?;
+            self.code.push(Code::Block(id, ty));
+        }
+        self.get_params(id)
+    }
+
+    fn if_with_sites(&mut self, id: BlockId) -> Result<(), Error> {
+        let block = self.block(id);
+        if !(block.params.is_empty() && block.beneath.is_empty()) {
+            let condition = (
+                block.base + index(block.params.len()),
+                wasmparser::ValType::I32,
+            );
+            self.set(&[condition])?;
+            self.spill_around(id)?;
+            self.get(&[condition])?;
+        }
+        if self.resumable() {
+            self.new_code([I::I32Eqz]);
+            let otherwise = self.else_label(id);
+            self.code.push(Code::BrIf(otherwise));
+        } else {
+            let ty = self.results_type(id)?;
+            self.code.push(Code::If(id, ty));
+        }
+        self.get_params(id)
+    }
+
+    fn else_with_sites(&mut self, id: BlockId) -> Result<(), Error> {
+        if self.resumable() {
+            self.code.push(Code::Br(id));
+            let otherwise = self.else_label(id);
+            self.end_early(otherwise, BlockType::Empty);
+        } else {
+            self.code.push(Code::Else);
+        }
+        self.get_params(id)
+    }
+
+    fn loop_with_sites(&mut self, id: BlockId) -> Result<(), Error> {
+        self.spill_around(id)?;
+        let ty = self.results_type(id)?;
+        let Some(poll) = self.block(id).poll else {
+            // A loop with sites polls; without, it was left untouched.
+            return Ok(());
+        };
+        if self.resumable() {
+            self.resume_point(poll, self.block(id).last_site);
+        }
+        self.code.push(Code::Loop(id, ty));
+        let region = self.resumable().then(|| self.open_region());
+        self.poll(poll, region);
+        self.get_params(id)
+    }
+
+    fn end_with_sites(&mut self, id: BlockId) -> Result<(), Error> {
+        let kind = self.block(id).kind;
+        // An `if` without `else` passes its parameters on.
+        if kind == BlockKind::If
+            && !self.block(id).has_else
+            && (self.resumable() || !self.block(id).params.is_empty())
+        {
+            self.else_with_sites(id)?;
+        }
+        if self.resumable() && kind != BlockKind::Loop {
+            let ty = self.results_type(id)?;
+            self.end_early(id, ty);
+        } else {
+            if self.resumable() {
+                self.close_region();
+            }
+            self.code.push(Code::End);
+        }
+        let block = self.block(id);
+        if !block.beneath.is_empty() {
+            let results = operands(block.base, &block.results);
+            self.set(&results)?;
+            self.get(&self.function.blocks[id].beneath)?;
+            self.get(&results)?;
+        }
+        Ok(())
+    }
+
+    /// Moves to locals what lies on the stack where a block with sites begins.
+    fn spill_around(&mut self, id: BlockId) -> Result<(), Error> {
+        let block = &self.function.blocks[id];
+        self.set(&operands(block.base, &block.params))?;
+        self.set(&block.beneath)
+    }
+
+    fn get_params(&mut self, id: BlockId) -> Result<(), Error> {
+        let block = self.block(id);
+        self.get(&operands(block.base, &block.params))
+    }
+
+    // Branches. A loop with sites takes its parameters in locals.
+
+    fn takes_params(&self, id: BlockId) -> bool {
+        let block = self.block(id);
+        block.kind == BlockKind::Loop && block.has_site && !block.params.is_empty()
+    }
+
+    fn set_loop_params(&mut self, id: BlockId) -> Result<(), Error> {
+        let block = self.block(id);
+        self.set(&operands(block.base, &block.params))
+    }
+
+    fn br_if(&mut self, id: BlockId) -> Result<(), Error> {
+        if !self.takes_params(id) {
+            self.code.push(Code::BrIf(id));
+            return Ok(());
+        }
+        // Taken or not, the operands stay; the loop's locals change only if it is taken.
+        let params = self.block(id).params.clone();
+        let condition = self.scratch(index(params.len()), ValType::I32);
+        self.new_code([I::LocalSet(condition)]);
+        let values = self.set_scratch(&params)?;
+        self.new_code([I::LocalGet(condition)]);
+        let taken = self.label();
+        self.code.push(Code::If(taken, BlockType::Empty));
+        self.new_code(values.iter().map(|&local| I::LocalGet(local)));
+        self.set_loop_params(id)?;
+        self.code.extend([Code::Br(id), Code::End]);
+        self.new_code(values.iter().map(|&local| I::LocalGet(local)));
+        Ok(())
+    }
+
+    fn br_table(&mut self, targets: Vec<BlockId>, default: BlockId) -> Result<(), Error> {
+        let mut loops: Vec<BlockId> = targets
+            .iter()
+            .copied()
+            .chain([default])
+            .filter(|&id| self.takes_params(id))
+            .collect();
+        loops.sort_unstable();
+        loops.dedup();
+        if loops.is_empty() {
+            self.code.push(Code::BrTable(targets, default));
+            return Ok(());
+        }
+        // Each such loop is reached through a block that receives its parameters.
+        let params = self.block(loops[0]).params.clone();
+        let selector = self.scratch(index(params.len()), ValType::I32);
+        self.new_code([I::LocalSet(selector)]);
+        let values = self.set_scratch(&params)?;
+        let landings: HashMap<BlockId, Label> =
+            loops.iter().map(|&id| (id, self.label())).collect();
+        let types = params
+            .iter()
+            .map(|&ty| value_type(ty))
+            .collect::<Result<Vec<_>, _>>()?;
+        let landing_type = self.block_type(&types);
+        for id in loops.iter().rev() {
+            self.code.push(Code::Block(landings[id], landing_type));
+        }
+        self.new_code(values.iter().map(|&local| I::LocalGet(local)));
+        self.new_code([I::LocalGet(selector)]);
+        let landing = |id| landings.get(&id).copied().unwrap_or(id);
+        let targets = targets.into_iter().map(landing).collect();
+        self.code.push(Code::BrTable(targets, landing(default)));
+        for id in loops {
+            self.code.push(Code::End);
+            self.set_loop_params(id)?;
+            self.code.push(Code::Br(id));
+        }
+        Ok(())
+    }
+
+    // Safepoints and calls.
+
+    /// Leaves if the flag is raised; while rewinding, goes on inside `region`.
+    fn poll(&mut self, site: SiteId, region: Option<usize>) {
+        let cold = self.label();
+        self.new_code(self.helpers.poll());
+        self.code.push(Code::ColdIf(cold));
+        if let Some(region) = region {
+            self.new_code(self.helpers.rewinding());
+            self.dispatch(region);
+        }
+        self.save_and_leave(site);
+        self.code.push(Code::End);
+    }
+
+    fn dispatch(&mut self, region: usize) {
+        let cold = self.label();
+        self.code
+            .extend([Code::ColdIf(cold), Code::Dispatch(region), Code::End]);
+    }
+
+    fn save_and_leave(&mut self, site: SiteId) {
+        let values = self.saved(site);
+        let dynamic = self.function.sites[site].kind == SiteKind::Dynamic;
+        let number = self.first_site + index(site);
+        let save = self.helpers.save(&values, dynamic, number);
+        self.new_code(save);
+        self.code.push(Code::Br(self.leave));
+    }
+
+    /// The locals that hold what a site keeps, in the order of the frame.
+    pub(crate) fn saved(&mut self, site: SiteId) -> Vec<(u32, ValType)> {
+        let site = &self.function.sites[site];
+        let live = site
+            .live
+            .iter()
+            .map(|&local| (local, self.locals[local as usize]));
+        let mut values: Vec<(u32, ValType)> = live.collect();
+        for &(height, ty) in &site.operands {
+            if let Ok(ty) = value_type(ty) {
+                values.push((self.spill(height, ty), ty));
+            }
+        }
+        in_frame_order(values.into_iter())
+    }
+
+    fn call(&mut self, id: SiteId, operator: Operator<'a>) -> Result<(), Error> {
+        let site = &self.function.sites[id];
+        let height = site.operands.last().map_or(0, |&(height, _)| height + 1);
+        let beneath = &site.operands[site.operands.len() - site.in_block..];
+        let (takes, gives) = (operands(height, &site.takes), operands(height, &site.gives));
+        let move_operands = self.resumable() || !beneath.is_empty();
+        if move_operands {
+            self.set(&takes)?;
+            self.set(beneath)?;
+        }
+        if !self.resumable() {
+            if move_operands {
+                self.get(&takes)?;
+            }
+            self.code.push(Code::Original(operator));
+            self.check(id);
+            if move_operands {
+                self.set(&gives)?;
+                self.get(beneath)?;
+                self.get(&gives)?;
+            }
+            return Ok(());
+        }
+        if site.kind == SiteKind::Dynamic {
+            self.dynamic_call(id, operator, &takes, &gives)?;
+            self.check(id);
+        } else {
+            self.resume_point(id, id);
+            self.get(&takes)?;
+            self.code.push(Code::Original(operator));
+            self.check(id);
+            if beneath.is_empty() {
+                return Ok(());
+            }
+            self.set(&gives)?;
+        }
+        self.get(beneath)?;
+        self.get(&gives)
+    }
+
+    /// A call whose callee, when it is resumed, is named by the frame that it left.
+    fn dynamic_call(
+        &mut self,
+        id: SiteId,
+        operator: Operator<'a>,
+        takes: &[Operand],
+        gives: &[Operand],
+    ) -> Result<(), Error> {
+        let results = gives
+            .iter()
+            .map(|&(_, ty)| value_type(ty))
+            .collect::<Result<Vec<_>, _>>()?;
+        let callee = match self.callee {
+            Some(callee) => callee,
+            None => *self
+                .callee
+                .insert(new_local(&mut self.locals, ValType::I32)),
+        };
+        let done = self.label();
+        self.get(takes)?;
+        self.code.push(Code::Original(operator));
+        self.set(gives)?;
+        self.code.push(Code::Br(done));
+        self.resume_point(id, id);
+        let type_index = self.helpers.types.function(Vec::new(), results);
+        let table_index = self.helpers.indices.resumers;
+        self.new_code([
+            I::LocalGet(callee),
+            I::CallIndirect {
+                type_index,
+                table_index,
+            },
+        ]);
+        self.set(gives)?;
+        self.end_early(done, BlockType::Empty);
+        Ok(())
+    }
+
+    /// After a call: if it left, so does the caller.
+    fn check(&mut self, site: SiteId) {
+        let cold = self.label();
+        self.new_code([I::GlobalGet(self.helpers.indices.state)]);
+        self.code.push(Code::ColdIf(cold));
+        self.save_and_leave(site);
+        self.code.push(Code::End);
+    }
+
+    // Regions.
+
+    fn open_region(&mut self) -> usize {
+        let region = self.regions.len();
+        self.regions.push(Region::default());
+        self.open.push((region, Vec::new()));
+        self.code.push(Code::Open(region));
+        region
+    }
+
+    fn close_region(&mut self) {
+        if let Some((region, targets)) = self.open.pop() {
+            self.regions[region].dispatch = dispatch::into_loop(self, &targets);
+        }
+    }
+
+    /// Here the sites `first` to `last` are resumed.
+    fn resume_point(&mut self, first: SiteId, last: SiteId) {
+        let label = self.label();
+        self.end_early(label, BlockType::Empty);
+        let kind = self.function.sites[first].kind;
+        if let Some((_, targets)) = self.open.last_mut() {
+            targets.push(Target {
+                first,
+                last,
+                label,
+                kind,
+            });
+        }
+    }
+
+    /// Ends a block that is opened at the start of the region.
+    fn end_early(&mut self, label: Label, ty: BlockType) {
+        self.code.push(Code::End);
+        if let Some(&(region, _)) = self.open.last() {
+            self.regions[region].ends.push((label, ty));
+        }
+    }
+
+    // Locals and labels.
+
+    pub(crate) fn label(&mut self) -> Label {
+        self.labels += 1;
+        self.labels - 1
+    }
+
+    /// A block's label is its id; those of `else` arms follow.
+    fn else_label(&self, id: BlockId) -> Label {
+        self.function.blocks.len() + id
+    }
+
+    fn block(&self, id: BlockId) -> &'f Block {
+        &self.function.blocks[id]
+    }
+
+    fn results_type(&mut self, id: BlockId) -> Result<BlockType, Error> {
+        let results = self
+            .block(id)
+            .results
+            .iter()
+            .map(|&ty| value_type(ty))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(self.block_type(&results))
+    }
+
+    fn block_type(&mut self, results: &[ValType]) -> BlockType {
+        match results {
+            [] => BlockType::Empty,
+            [one] => BlockType::Result(*one),
+            many => BlockType::FunctionType(self.helpers.types.function(Vec::new(), many.to_vec())),
+        }
+    }
+
+    /// Moves operands from the stack to their locals.
+    fn set(&mut self, operands: &[Operand]) -> Result<(), Error> {
+        for &(height, ty) in operands.iter().rev() {
+            let local = self.spill(height, value_type(ty)?);
+            self.code.push(Code::New(I::LocalSet(local)));
+        }
+        Ok(())
+    }
+
+    /// Puts operands back from their locals.
+    fn get(&mut self, operands: &[Operand]) -> Result<(), Error> {
+        for &(height, ty) in operands {
+            let local = self.spill(height, value_type(ty)?);
+            self.code.push(Code::New(I::LocalGet(local)));
+        }
+        Ok(())
+    }
+
+    fn spill(&mut self, height: u32, ty: ValType) -> u32 {
+        let locals = &mut self.locals;
+        *self
+            .spilled
+            .entry((height, ty))
+            .or_insert_with(|| new_local(locals, ty))
+    }
+
+    /// Moves values from the stack to locals that no operand of the program uses.
+    fn set_scratch(&mut self, types: &[wasmparser::ValType]) -> Result<Vec<u32>, Error> {
+        let mut values = Vec::new();
+        for (place, &ty) in (0..).zip(types) {
+            values.push(self.scratch(place, value_type(ty)?));
+        }
+        self.new_code(values.clone().into_iter().rev().map(I::LocalSet));
+        Ok(values)
+    }
+
+    fn scratch(&mut self, place: u32, ty: ValType) -> u32 {
+        let locals = &mut self.locals;
+        *self
+            .scratch
+            .entry((place, ty))
+            .or_insert_with(|| new_local(locals, ty))
+    }
+
+    fn new_code(&mut self, code: impl IntoIterator<Item = I<'static>>) {
+        self.code.extend(code.into_iter().map(Code::New));
+    }
+}
+
+fn new_local(locals: &mut Vec<ValType>, ty: ValType) -> u32 {
+    locals.push(ty);
+    index(locals.len() - 1)
+}
+
+/// Operands of these types from `height` upwards.
+fn operands(height: u32, types: &[wasmparser::ValType]) -> Vec<Operand> {
+    (height..).zip(types.iter().copied()).collect()
+}
+
+pub(crate) fn value_type(ty: wasmparser::ValType) -> Result<ValType, Error> {
+    wasm_encoder::reencode::RoundtripReencoder
+        .val_type(ty)
+        .map_err(reencode_error)
+}
