@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wasmtime::Config;
+use wasmtime::{Config, Linker};
 
 use crate::cache::Cache;
+use crate::host::{self, Host};
 use crate::{Error, Module};
 
 /// How much stack a program has. Frames of a module that can rewind are larger, and what
 /// ran before a checkpoint must run after it, so those get twice as much.
 const STACK_BYTES: usize = 64 << 20;
+
+/// Room on the stack for the host's functions.
+const HOST_STACK_BYTES: usize = 4 << 20;
 
 /// What an engine is made of.
 #[derive(Clone, Debug, Default)]
@@ -26,10 +30,18 @@ pub struct Engine(Arc<Parts>);
 
 struct Parts {
     /// Runs modules that can leave, but not rewind.
-    leaving: wasmtime::Engine,
+    leaving: Half,
     /// Runs modules that can rewind.
-    resumable: wasmtime::Engine,
+    resumable: Half,
     cache: Option<Cache>,
+}
+
+/// wasmtime fixes the size of the stack for an engine, so there are two.
+pub(crate) struct Half {
+    pub(crate) wasmtime: wasmtime::Engine,
+    pub(crate) linker: Linker<Host>,
+    /// What the stack of a thread must have that runs a program.
+    pub(crate) thread_stack: usize,
 }
 
 impl Engine {
@@ -38,13 +50,10 @@ impl Engine {
     /// # Errors
     /// If the machine lacks what the compiler needs, or the cache directory cannot be used.
     pub fn new(config: EngineConfig) -> Result<Self, Error> {
-        let engine = |stack| {
-            let engine = wasmtime::Engine::new(&wasmtime_config(stack));
-            engine.map_err(|error| Error::Engine(format!("{error:#}")))
-        };
+        let half = |stack| Half::new(stack).map_err(|error| Error::Engine(format!("{error:#}")));
         Ok(Engine(Arc::new(Parts {
-            leaving: engine(STACK_BYTES)?,
-            resumable: engine(2 * STACK_BYTES)?,
+            leaving: half(STACK_BYTES)?,
+            resumable: half(2 * STACK_BYTES)?,
             cache: config.cache_dir.map(Cache::open).transpose()?,
         })))
     }
@@ -52,22 +61,32 @@ impl Engine {
     /// Takes a module. It is validated and compiled when it is first used.
     #[must_use]
     pub fn load(&self, wasm: Vec<u8>) -> Module {
-        Module::new(wasm)
+        Module::new(self.clone(), wasm)
     }
 
-    pub(crate) fn wasmtime(&self, resumable: bool) -> &wasmtime::Engine {
-        if resumable { &self.0.resumable } else { &self.0.leaving }
-    }
-
-    /// What the stack of a thread that runs a program must have: the program's own part,
-    /// and room for the host's functions.
-    pub(crate) fn thread_stack(resumable: bool) -> usize {
-        let host = 4 << 20;
-        if resumable { 2 * STACK_BYTES + host } else { STACK_BYTES + host }
+    pub(crate) fn half(&self, resumable: bool) -> &Half {
+        if resumable {
+            &self.0.resumable
+        } else {
+            &self.0.leaving
+        }
     }
 
     pub(crate) fn cache(&self) -> Option<&Cache> {
         self.0.cache.as_ref()
+    }
+}
+
+impl Half {
+    fn new(stack: usize) -> wasmtime::Result<Self> {
+        let wasmtime = wasmtime::Engine::new(&wasmtime_config(stack))?;
+        let mut linker = Linker::new(&wasmtime);
+        host::link(&mut linker)?;
+        Ok(Half {
+            wasmtime,
+            linker,
+            thread_stack: stack + HOST_STACK_BYTES,
+        })
     }
 }
 

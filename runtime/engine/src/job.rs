@@ -1,12 +1,45 @@
 //! One job, from its start or a checkpoint to its end or the next checkpoint.
+
 use std::io::{Read, Seek, Write};
+use std::thread;
+use std::time::Duration;
 
-use wherry_snapshot::{Accounting, Digest, Reader, Summary};
+use sha2::{Digest as _, Sha256};
+use wherry_instrument::Options;
+use wherry_snapshot::{
+    self as snapshot, Accounting, Contents, Digest, Lineage, Phase, Reader, Summary, Workload,
+    Writer,
+};
+use wherry_wasi::{Wasi, WasiConfig, WasiState};
 
-use crate::{Command, Control, Engine, Error, Module, Outcome, Settings};
+use crate::control::{Allowance, Usage};
+use crate::instance::Instance;
+use crate::{
+    Command, Control, Error, Module, Outcome, Reason, Settings, capture, outcome, restore,
+};
 
 /// One execution of a workload.
-pub struct Job {}
+pub struct Job {
+    module: Module,
+    control: Control,
+    instance: Instance,
+    position: Position,
+    countdown: Option<u64>,
+    manifest: Option<Digest>,
+    settings: snapshot::Settings,
+    accounting: Accounting,
+    lineage: Lineage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Position {
+    /// Nothing has run yet.
+    Beginning,
+    /// The frames are stored in the instance.
+    Stopped(Phase),
+    /// There is nothing left to run.
+    Ended,
+}
 
 impl Job {
     /// Prepares a program to be run from its beginning.
@@ -14,13 +47,32 @@ impl Job {
     /// # Errors
     /// If the module is refused or does not fit the limits, or a directory cannot be opened.
     pub fn start(
-        engine: &Engine,
         module: &Module,
         command: Command,
         settings: Settings,
         control: &Control,
     ) -> Result<Self, Error> {
-        unimplemented!()
+        let options = Options {
+            resumable: false,
+            countdown: settings.countdown.is_some(),
+        };
+        let mut instance = Instance::new(module, options, settings.limits.memory_bytes)?;
+        let countdown = settings.countdown;
+        let manifest = command.manifest;
+        let portable = portable_settings(&command, &settings);
+        let config = wasi_config(command, settings, control)?;
+        instance.store.data_mut().wasi = Some(Wasi::new(config)?);
+        Ok(Job {
+            module: module.clone(),
+            control: control.clone(),
+            instance,
+            position: Position::Beginning,
+            countdown,
+            manifest,
+            settings: portable,
+            accounting: Accounting::default(),
+            lineage: Lineage::default(),
+        })
     }
 
     /// Prepares a program to go on where a checkpoint was made.
@@ -29,13 +81,42 @@ impl Job {
     /// As [`Job::start`], and if the checkpoint is of another module, is damaged, or needs
     /// what `settings` do not have.
     pub fn resume<R: Read + Seek>(
-        engine: &Engine,
         module: &Module,
         checkpoint: &Reader<R>,
         settings: Settings,
         control: &Control,
     ) -> Result<Self, Error> {
-        unimplemented!()
+        let contents = checkpoint.contents();
+        check_workload(module, &contents.workload)?;
+        check_mounts(&contents.settings, &settings)?;
+        let limits = stricter(contents.settings.limits, limits_of(&settings));
+        let options = Options {
+            resumable: true,
+            countdown: settings.countdown.is_some(),
+        };
+        let mut instance = Instance::new(module, options, limits.memory_bytes)?;
+        restore_instance(&mut instance, checkpoint)?;
+        let countdown = settings.countdown;
+        let config = wasi_config(Command::default(), settings, control)?;
+        let wasi = Wasi::restore(&wasi_state(contents)?, config, checkpoint)?;
+        instance.store.data_mut().wasi = Some(wasi);
+        Ok(Job {
+            module: module.clone(),
+            control: control.clone(),
+            instance,
+            position: Position::Stopped(contents.execution.phase),
+            countdown,
+            manifest: contents.workload.manifest,
+            settings: snapshot::Settings {
+                limits,
+                ..contents.settings.clone()
+            },
+            accounting: contents.accounting,
+            lineage: Lineage {
+                sequence: contents.lineage.sequence,
+                parent: Some(checkpoint.state_digest()),
+            },
+        })
     }
 
     /// Runs until the program ends or is stopped. After [`Outcome::Stopped`] it may be run
@@ -44,13 +125,29 @@ impl Job {
     /// # Errors
     /// [`Error::NotStopped`] if the program has ended; otherwise if the system refuses.
     pub fn run(&mut self) -> Result<Outcome, Error> {
-        unimplemented!()
+        let phase = self.prepare()?;
+        self.instance.set_countdown(self.countdown.take())?;
+        let allowance = self.allowance();
+        let start = Usage::now();
+        self.control.begin(&self.instance.flag);
+        let ended = run_watched(&mut self.instance, phase, &self.control, allowance);
+        self.control.finished();
+        let requested = self.control.take_request();
+        self.account(start);
+        let (phase, result) = ended?;
+        // Whatever happens in between, the program must not be run twice.
+        self.position = Position::Ended;
+        if self.instance.has_left() {
+            self.position = Position::Stopped(phase);
+            return Ok(Outcome::Stopped(requested.unwrap_or(Reason::Countdown)));
+        }
+        Ok(outcome::of(result, &self.module))
     }
 
     /// Stops the next [`Job::run`] at the nth safepoint from here, as
     /// [`Settings::countdown`] did the first one.
     pub fn set_countdown(&mut self, countdown: Option<u64>) {
-        unimplemented!()
+        self.countdown = countdown;
     }
 
     /// Writes the state of the stopped program. May be done more than once, and does not
@@ -59,19 +156,294 @@ impl Job {
     /// # Errors
     /// If the job is not stopped, has something that cannot be captured, or `out` fails.
     pub fn checkpoint<W: Write + Seek>(&mut self, out: W) -> Result<Summary, Error> {
-        unimplemented!()
+        let Position::Stopped(phase) = self.position else {
+            return Err(Error::NotStopped);
+        };
+        let execution = capture::execution(&mut self.instance, phase)?;
+        let mut writer = Writer::new(out)?;
+        let mut memories = Vec::new();
+        for memory in &self.instance.handles.memories {
+            let maximum = memory.ty(&self.instance.store).maximum();
+            memories.push(writer.memory(memory.data(&self.instance.store), maximum)?);
+        }
+        let wasi = self.instance.wasi()?.save(&mut writer)?;
+        let sequence = self.lineage.sequence + 1;
+        let contents = Contents {
+            workload: self.workload(),
+            execution,
+            memories,
+            wasi: postcard::to_stdvec(&wasi).map_err(std::io::Error::other)?,
+            settings: self.settings.clone(),
+            accounting: self.accounting,
+            lineage: Lineage {
+                sequence,
+                ..self.lineage
+            },
+        };
+        let summary = writer.finish(&contents)?;
+        self.lineage = Lineage {
+            sequence,
+            parent: Some(summary.state_digest),
+        };
+        Ok(summary)
     }
 
     /// What the job has used over its whole life.
     #[must_use]
     pub fn accounting(&self) -> Accounting {
-        unimplemented!()
+        self.accounting
     }
 
-    /// SHA-256 over the memories and mutable globals of a program that has ended: equal for
-    /// two runs that ended alike.
+    /// SHA-256 over the memories of the program, each preceded by its length: equal for two
+    /// runs that ended alike.
     #[must_use]
-    pub fn final_digest(&mut self) -> Digest {
-        unimplemented!()
+    pub fn memory_digest(&self) -> Digest {
+        let mut digest = Sha256::new();
+        for memory in &self.instance.handles.memories {
+            let content = memory.data(&self.instance.store);
+            digest.update((content.len() as u64).to_le_bytes());
+            digest.update(content);
+        }
+        digest.finalize().into()
     }
+
+    /// Makes the instance ready for a call, and says of which entry point.
+    fn prepare(&mut self) -> Result<Phase, Error> {
+        let phase = match self.position {
+            Position::Ended => return Err(Error::NotStopped),
+            Position::Beginning => {
+                self.fit_instance(false)?;
+                self.instance.prepare_start()?;
+                let has_start = self.instance.variant.map.has_start;
+                if has_start { Phase::Start } else { Phase::Main }
+            }
+            Position::Stopped(phase) => {
+                self.fit_instance(true)?;
+                self.instance.prepare_rewind()?;
+                phase
+            }
+        };
+        Ok(phase)
+    }
+
+    /// Replaces the instance if its code cannot do what the next run needs.
+    fn fit_instance(&mut self, rewind: bool) -> Result<(), Error> {
+        let have = self.instance.variant.options;
+        let need = Options {
+            resumable: have.resumable || rewind,
+            countdown: self.countdown.is_some(),
+        };
+        if have == need {
+            return Ok(());
+        }
+        let mut instance = Instance::new(&self.module, need, self.settings.limits.memory_bytes)?;
+        if let Position::Stopped(phase) = self.position {
+            let execution = capture::execution(&mut self.instance, phase)?;
+            copy_memories(&mut self.instance, &mut instance)?;
+            restore::execution(&mut instance, &execution)?;
+        }
+        instance.store.data_mut().wasi = self.instance.store.data_mut().wasi.take();
+        self.instance = instance;
+        Ok(())
+    }
+
+    fn workload(&self) -> Workload {
+        Workload {
+            module: self.module.digest(),
+            manifest: self.manifest,
+            instrumentation: wherry_instrument::VERSION,
+        }
+    }
+
+    fn allowance(&self) -> Allowance {
+        let left = |limit: Option<u64>, used: u64| {
+            limit.map(|limit| Duration::from_nanos(limit.saturating_sub(used)))
+        };
+        let limits = self.settings.limits;
+        Allowance {
+            wall: left(limits.wall_ns, self.accounting.wall_ns),
+            cpu: left(limits.cpu_ns, self.accounting.cpu_ns),
+        }
+    }
+
+    fn account(&mut self, start: Usage) {
+        let (wall, cpu) = start.elapsed();
+        self.accounting.wall_ns = self.accounting.wall_ns.saturating_add(nanoseconds(wall));
+        self.accounting.cpu_ns = self.accounting.cpu_ns.saturating_add(nanoseconds(cpu));
+    }
+}
+
+/// Runs on a thread with a stack that is large enough, and keeps an eye on the time.
+fn run_watched(
+    instance: &mut Instance,
+    phase: Phase,
+    control: &Control,
+    allowance: Allowance,
+) -> Result<(Phase, wasmtime::Result<()>), Error> {
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().name("guest".to_owned());
+        let builder = builder.stack_size(instance.thread_stack);
+        let guest = builder.spawn_scoped(scope, || {
+            let _end = EndOnDrop(control);
+            run_phases(instance, phase)
+        })?;
+        control.watch(allowance);
+        Ok(guest
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
+/// Tells the watcher that the guest's thread ends, however it does.
+struct EndOnDrop<'a>(&'a Control);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.finished();
+    }
+}
+
+/// Runs the start function if `phase` says so, then the main one.
+fn run_phases(instance: &mut Instance, phase: Phase) -> (Phase, wasmtime::Result<()>) {
+    let result = instance.call(phase);
+    if phase == Phase::Main || result.is_err() || instance.has_left() {
+        return (phase, result);
+    }
+    (Phase::Main, instance.call(Phase::Main))
+}
+
+fn restore_instance<R: Read + Seek>(
+    instance: &mut Instance,
+    checkpoint: &Reader<R>,
+) -> Result<(), Error> {
+    let Contents {
+        execution,
+        memories,
+        ..
+    } = checkpoint.contents();
+    if execution.phase == Phase::Start && !instance.variant.map.has_start {
+        return Err(Error::DoesNotFit {
+            what: "the module has no start function".to_owned(),
+        });
+    }
+    if memories.len() != instance.handles.memories.len() {
+        let what = format!("it has {} memories", memories.len());
+        return Err(Error::DoesNotFit { what });
+    }
+    for (index, memory) in memories.iter().enumerate() {
+        restore::memory(instance, index, memory.pages, memory.maximum, |content| {
+            Ok(checkpoint.restore_memory(memory, content)?)
+        })?;
+    }
+    restore::execution(instance, execution)
+}
+
+fn copy_memories(from: &mut Instance, to: &mut Instance) -> Result<(), Error> {
+    for (index, memory) in from.handles.memories.iter().enumerate() {
+        let (pages, maximum) = (memory.size(&from.store), memory.ty(&from.store).maximum());
+        let source = memory.data(&from.store);
+        restore::memory(to, index, pages, maximum, |content| {
+            restore::copy(source, content);
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn check_workload(module: &Module, workload: &Workload) -> Result<(), Error> {
+    let (expected, found) = (workload.module, module.digest());
+    if expected != found {
+        return Err(Error::WrongModule { expected, found });
+    }
+    if workload.instrumentation != wherry_instrument::VERSION {
+        return Err(Error::InstrumentationVersion(workload.instrumentation));
+    }
+    Ok(())
+}
+
+fn check_mounts(needed: &snapshot::Settings, settings: &Settings) -> Result<(), Error> {
+    for mount in &needed.mounts {
+        let offered = settings
+            .mounts
+            .iter()
+            .find(|offered| offered.guest == mount.guest);
+        if offered.is_none_or(|offered| offered.read_only && !mount.read_only) {
+            let (guest, read_only) = (mount.guest.clone(), mount.read_only);
+            return Err(Error::MissingMount { guest, read_only });
+        }
+    }
+    Ok(())
+}
+
+fn wasi_state(contents: &Contents) -> Result<WasiState, Error> {
+    let damaged = |reason: String| {
+        Error::Checkpoint(snapshot::Error::Damaged {
+            part: "section wasi",
+            reason,
+        })
+    };
+    let state = postcard::from_bytes(&contents.wasi).map_err(|error| damaged(error.to_string()))?;
+    let canonical = postcard::to_stdvec(&state).map_err(|error| damaged(error.to_string()))?;
+    if canonical != contents.wasi {
+        return Err(damaged("is not encoded canonically".to_owned()));
+    }
+    Ok(state)
+}
+
+fn wasi_config(
+    command: Command,
+    settings: Settings,
+    control: &Control,
+) -> Result<WasiConfig, Error> {
+    let bytes = |(name, value): (String, String)| (name.into_bytes(), value.into_bytes());
+    Ok(WasiConfig {
+        args: command.args.into_iter().map(String::into_bytes).collect(),
+        env: command.env.into_iter().map(bytes).collect(),
+        mounts: settings.mounts,
+        scratch: settings.scratch,
+        stdio: settings.stdio,
+        interrupt: control.interrupt(),
+        seed: command.seed.map_or_else(system_seed, Ok)?,
+    })
+}
+
+fn system_seed() -> std::io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut seed)?;
+    Ok(seed)
+}
+
+/// What of the command and the settings another node needs to know.
+fn portable_settings(command: &Command, settings: &Settings) -> snapshot::Settings {
+    let mount = |mount: &crate::Mount| snapshot::Mount {
+        guest: mount.guest.clone(),
+        read_only: mount.read_only,
+    };
+    snapshot::Settings {
+        args: command.args.clone(),
+        env: command.env.clone(),
+        mounts: settings.mounts.iter().map(mount).collect(),
+        limits: limits_of(settings),
+    }
+}
+
+fn limits_of(settings: &Settings) -> snapshot::Limits {
+    snapshot::Limits {
+        memory_bytes: settings.limits.memory_bytes,
+        wall_ns: settings.limits.wall.map(nanoseconds),
+        cpu_ns: settings.limits.cpu.map(nanoseconds),
+    }
+}
+
+fn stricter(a: snapshot::Limits, b: snapshot::Limits) -> snapshot::Limits {
+    let min = |a: Option<u64>, b: Option<u64>| [a, b].into_iter().flatten().min();
+    snapshot::Limits {
+        memory_bytes: min(a.memory_bytes, b.memory_bytes),
+        wall_ns: min(a.wall_ns, b.wall_ns),
+        cpu_ns: min(a.cpu_ns, b.cpu_ns),
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

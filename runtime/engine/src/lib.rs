@@ -10,7 +10,7 @@
 //! let control = Control::new()?; // give clones to whoever may stop the job
 //! let command = Command { args: vec!["job".into()], ..Command::default() };
 //! let settings = Settings::new(Stdio::inherit()?);
-//! let mut job = Job::start(&engine, &module, command, settings, &control)?;
+//! let mut job = Job::start(&module, command, settings, &control)?;
 //! while let Outcome::Stopped(_) = job.run()? {
 //!     wherry_engine::write_atomically("job.ckpt".as_ref(), |file| job.checkpoint(file))?;
 //! }

@@ -1,27 +1,161 @@
-//! A module and its instrumented, compiled forms.
-use wherry_snapshot::Digest;
-use std::collections::BTreeMap;
+//! A module, and its instrumented and compiled forms.
 
-/// A module, as it came in the artifact.
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest as _, Sha256};
+use wasmparser::{KnownCustom, Name, NameSectionReader, Parser, Payload, TypeRef};
+use wherry_instrument::{FLAG_MODULE, Instrumented, Map, Options, instrument};
+use wherry_snapshot::Digest;
+
+use crate::{Engine, Error, host};
+
+/// A module, as it came in the artifact. Clones share what was compiled.
 #[derive(Clone)]
-pub struct Module {
+pub struct Module(Arc<Parts>);
+
+struct Parts {
+    engine: Engine,
+    wasm: Vec<u8>,
     digest: Digest,
+    variants: Mutex<HashMap<Options, Arc<Variant>>>,
+}
+
+/// A form of a module that can run.
+pub(crate) struct Variant {
+    pub(crate) compiled: wasmtime::Module,
+    pub(crate) map: Map,
+    pub(crate) options: Options,
 }
 
 impl Module {
-    pub(crate) fn new(_wasm: Vec<u8>) -> Self {
-        unimplemented!()
+    pub(crate) fn new(engine: Engine, wasm: Vec<u8>) -> Self {
+        let digest = Sha256::digest(&wasm).into();
+        Module(Arc::new(Parts {
+            engine,
+            wasm,
+            digest,
+            variants: Mutex::default(),
+        }))
     }
 
     /// SHA-256 of the module's bytes.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        self.digest
+        self.0.digest
     }
 
-    /// Names of functions by index, from the module's name section (empty if it has none).
+    /// Names of functions by index, as far as the module has a name section.
     #[must_use]
     pub fn function_names(&self) -> BTreeMap<u32, String> {
-        unimplemented!()
+        let sections = Parser::new(0).parse_all(&self.0.wasm).map_while(Result::ok);
+        let mut names = BTreeMap::new();
+        for payload in sections {
+            let Payload::CustomSection(section) = payload else {
+                continue;
+            };
+            let KnownCustom::Name(section) = section.as_known() else {
+                continue;
+            };
+            names.extend(names_in(section));
+        }
+        names
+    }
+
+    /// How many functions the module has; what has a higher index was added.
+    pub(crate) fn function_count(&self) -> u32 {
+        let mut count = 0;
+        for payload in Parser::new(0).parse_all(&self.0.wasm).map_while(Result::ok) {
+            match payload {
+                Payload::ImportSection(section) => {
+                    let imports = section.into_imports().map_while(Result::ok);
+                    let functions = imports.filter(|import| matches!(import.ty, TypeRef::Func(_)));
+                    count += u32::try_from(functions.count()).unwrap_or(u32::MAX);
+                }
+                Payload::FunctionSection(section) => return count.saturating_add(section.count()),
+                _ => {}
+            }
+        }
+        count
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// The module in the form that `options` say, compiled now if it was not before.
+    pub(crate) fn variant(&self, options: Options) -> Result<Arc<Variant>, Error> {
+        let mut variants = self
+            .0
+            .variants
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(variant) = variants.get(&options) {
+            return Ok(Arc::clone(variant));
+        }
+        let variant = Arc::new(self.load_or_compile(options)?);
+        variants.insert(options, Arc::clone(&variant));
+        Ok(variant)
+    }
+
+    fn load_or_compile(&self, options: Options) -> Result<Variant, Error> {
+        let engine = &self.0.engine.half(options.resumable).wasmtime;
+        let Some(cache) = self.0.engine.cache() else {
+            return self.compile(engine, options);
+        };
+        if let Some(variant) = cache.load(engine, &self.0.digest, options) {
+            return Ok(variant);
+        }
+        let variant = self.compile(engine, options)?;
+        cache.store(engine, &self.0.digest, &variant);
+        Ok(variant)
+    }
+
+    fn compile(&self, engine: &wasmtime::Engine, options: Options) -> Result<Variant, Error> {
+        let Instrumented { wasm, map } = instrument(&self.0.wasm, &options)?;
+        let failed = |error: wasmtime::Error| Error::Instantiate {
+            action: "compiled",
+            reason: format!("{error:#}"),
+        };
+        let compiled = wasmtime::Module::from_binary(engine, &wasm).map_err(failed)?;
+        check_interface(&compiled)?;
+        Ok(Variant {
+            compiled,
+            map,
+            options,
+        })
+    }
+}
+
+fn names_in(section: NameSectionReader<'_>) -> Vec<(u32, String)> {
+    let functions = section
+        .into_iter()
+        .map_while(Result::ok)
+        .filter_map(|name| match name {
+            Name::Function(names) => Some(names),
+            _ => None,
+        });
+    let names = functions.flat_map(|names| names.into_iter().map_while(Result::ok));
+    names
+        .map(|naming| (naming.index, naming.name.to_owned()))
+        .collect()
+}
+
+/// Refuses what can be seen without running: unknown imports, and no entry point.
+fn check_interface(module: &wasmtime::Module) -> Result<(), Error> {
+    for import in module.imports() {
+        let (module, name) = (import.module(), import.name());
+        if module != FLAG_MODULE && !(module == host::MODULE && host::has_function(name)) {
+            return Err(Error::UnknownImport {
+                module: module.to_owned(),
+                name: name.to_owned(),
+            });
+        }
+    }
+    let entry = module.get_export("_start");
+    let entry = entry.as_ref().and_then(|entry| entry.func());
+    match entry {
+        Some(ty) if ty.params().len() == 0 && ty.results().len() == 0 => Ok(()),
+        _ => Err(Error::NoEntryPoint),
     }
 }

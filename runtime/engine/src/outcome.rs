@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use wasmtime::WasmBacktrace;
+
+use crate::Module;
+use crate::host::Exit;
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -95,4 +100,51 @@ impl fmt::Display for Trap {
         }
         Ok(())
     }
+}
+
+/// The outcome of an entry point that returned because it had ended.
+pub(crate) fn of(result: wasmtime::Result<()>, module: &Module) -> Outcome {
+    let Err(error) = result else {
+        return Outcome::Exited(0);
+    };
+    if let Some(Exit(code)) = error.downcast_ref() {
+        return Outcome::Exited(*code);
+    }
+    let trap = error.downcast_ref::<wasmtime::Trap>();
+    Outcome::Trapped(Trap {
+        kind: trap.map_or(TrapKind::Other, TrapKind::of),
+        message: trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string),
+        backtrace: error
+            .downcast_ref()
+            .map_or_else(Vec::new, |trace| backtrace(trace, module)),
+    })
+}
+
+impl TrapKind {
+    fn of(trap: &wasmtime::Trap) -> Self {
+        match trap {
+            wasmtime::Trap::UnreachableCodeReached => TrapKind::Unreachable,
+            wasmtime::Trap::StackOverflow => TrapKind::StackOverflow,
+            wasmtime::Trap::MemoryOutOfBounds => TrapKind::MemoryOutOfBounds,
+            wasmtime::Trap::TableOutOfBounds => TrapKind::TableOutOfBounds,
+            wasmtime::Trap::IndirectCallToNull => TrapKind::NullFunction,
+            wasmtime::Trap::BadSignature => TrapKind::WrongFunctionType,
+            wasmtime::Trap::IntegerDivisionByZero => TrapKind::DivisionByZero,
+            wasmtime::Trap::IntegerOverflow => TrapKind::IntegerOverflow,
+            wasmtime::Trap::BadConversionToInteger => TrapKind::InvalidConversion,
+            _ => TrapKind::Other,
+        }
+    }
+}
+
+/// The functions that the module has itself, under its own indices.
+fn backtrace(trace: &WasmBacktrace, module: &Module) -> Vec<BacktraceFrame> {
+    let (names, count) = (module.function_names(), module.function_count());
+    let functions = trace.frames().iter().map(wasmtime::FrameInfo::func_index);
+    let own = functions.filter(|function| *function < count);
+    own.map(|function| BacktraceFrame {
+        function,
+        name: names.get(&function).cloned(),
+    })
+    .collect()
 }

@@ -1,0 +1,276 @@
+//! An instance of an instrumented module, and the handles to what was added to it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use wasmtime::{
+    Extern, ExternType, Func, Global, Memory, MemoryType, SharedMemory, Store, Table, TypedFunc,
+    Val,
+};
+use wherry_instrument::{FLAG_MODULE, Options, REWINDING, RUNNING, UNWINDING, export};
+use wherry_snapshot::Phase;
+use wherry_wasi::Wasi;
+
+use crate::host::{ELEMENT_BYTES, Host, Limiter};
+use crate::module::Variant;
+use crate::{Error, Module};
+
+/// An instance and its store.
+pub(crate) struct Instance {
+    pub(crate) store: Store<Host>,
+    pub(crate) variant: Arc<Variant>,
+    pub(crate) flag: Flag,
+    pub(crate) thread_stack: usize,
+    pub(crate) handles: Handles,
+    instance: wasmtime::Instance,
+}
+
+/// What the instrumentation exports.
+pub(crate) struct Handles {
+    pub(crate) state: Global,
+    pub(crate) stack_pointer: Global,
+    pub(crate) countdown: Global,
+    pub(crate) frames: Memory,
+    pub(crate) references: Table,
+    pub(crate) functions: Table,
+    pub(crate) drop_segments: TypedFunc<(), ()>,
+    pub(crate) memories: Vec<Memory>,
+    pub(crate) tables: Vec<Table>,
+    /// In the order of the map's list.
+    pub(crate) globals: Vec<Global>,
+}
+
+impl Instance {
+    /// `memory_limit` counts what the original module has, not what was added.
+    pub(crate) fn new(
+        module: &Module,
+        options: Options,
+        memory_limit: Option<u64>,
+    ) -> Result<Self, Error> {
+        let variant = module.variant(options)?;
+        let limit = memory_limit.unwrap_or(u64::MAX);
+        let used = declared_bytes(&variant);
+        if used > limit {
+            return Err(Error::MemoryLimit {
+                needed: used,
+                limit,
+            });
+        }
+        let half = module.engine().half(options.resumable);
+        let unlimited = Limiter {
+            limit: u64::MAX,
+            used: 0,
+        };
+        let host = Host {
+            wasi: None,
+            limiter: unlimited,
+            memory: None,
+            state: None,
+        };
+        let mut store = Store::new(&half.wasmtime, host);
+        store.limiter(|host| &mut host.limiter);
+        let flag = Flag::new(&half.wasmtime).map_err(failed)?;
+        let imports = imports(&half.linker, &mut store, &variant, &flag).map_err(failed)?;
+        let instance = wasmtime::Instance::new(&mut store, &variant.compiled, &imports);
+        let instance = instance.map_err(failed)?;
+        let handles = Handles::of(&mut store, instance, &variant).map_err(failed)?;
+        let memory = instance.get_memory(&mut store, "memory");
+        let host = store.data_mut();
+        (host.memory, host.state) = (memory, Some(handles.state));
+        host.limiter = Limiter { limit, used };
+        let thread_stack = half.thread_stack;
+        Ok(Instance {
+            store,
+            variant,
+            flag,
+            thread_stack,
+            handles,
+            instance,
+        })
+    }
+
+    /// Calls the entry point of `phase` and returns how that ended.
+    pub(crate) fn call(&mut self, phase: Phase) -> wasmtime::Result<()> {
+        let name = match phase {
+            Phase::Start => export::START,
+            Phase::Main => "_start",
+        };
+        let entry = self
+            .instance
+            .get_typed_func::<(), ()>(&mut self.store, name)?;
+        entry.call(&mut self.store, ())
+    }
+
+    /// Whether the program returned because it stored its frames.
+    pub(crate) fn has_left(&mut self) -> bool {
+        matches!(self.handles.state.get(&mut self.store), Val::I32(UNWINDING))
+    }
+
+    /// Makes the next call begin afresh.
+    pub(crate) fn prepare_start(&mut self) -> Result<(), Error> {
+        self.flag.clear();
+        self.set(self.handles.state, Val::I32(RUNNING))
+    }
+
+    /// Makes the next call go on from the stored frames.
+    pub(crate) fn prepare_rewind(&mut self) -> Result<(), Error> {
+        self.flag.clear();
+        self.flag.raise(Flag::REWIND);
+        self.set(self.handles.state, Val::I32(REWINDING))
+    }
+
+    /// Stop at the nth safepoint from here; only if the module counts.
+    pub(crate) fn set_countdown(&mut self, countdown: Option<u64>) -> Result<(), Error> {
+        // The program leaves when the count arrives at 0, and from 0 it goes to -1.
+        let countdown = i64::try_from(countdown.unwrap_or(0)).unwrap_or(i64::MAX);
+        self.set(self.handles.countdown, Val::I64(countdown))
+    }
+
+    pub(crate) fn set(&mut self, global: Global, value: Val) -> Result<(), Error> {
+        global.set(&mut self.store, value).map_err(failed)
+    }
+
+    pub(crate) fn exported_global(&mut self, name: &str) -> Result<Global, Error> {
+        let global = self.instance.get_global(&mut self.store, name);
+        global.ok_or_else(|| failed(missing(name)))
+    }
+
+    pub(crate) fn wasi(&mut self) -> Result<&mut Wasi, Error> {
+        self.store.data_mut().wasi.as_mut().ok_or(Error::NotStopped)
+    }
+}
+
+impl Handles {
+    fn of(
+        store: &mut Store<Host>,
+        instance: wasmtime::Instance,
+        variant: &Variant,
+    ) -> wasmtime::Result<Self> {
+        let mut exported = |name: &str| {
+            instance
+                .get_export(&mut *store, name)
+                .ok_or_else(|| missing(name))
+        };
+        let global = |item: Extern| item.into_global().ok_or_else(|| missing("a global"));
+        let memory = |item: Extern| item.into_memory().ok_or_else(|| missing("a memory"));
+        let table = |item: Extern| item.into_table().ok_or_else(|| missing("a table"));
+        let map = &variant.map;
+        let handles = (
+            global(exported(export::STATE)?)?,
+            global(exported(export::STACK_POINTER)?)?,
+            global(exported(export::COUNTDOWN)?)?,
+            memory(exported(export::STATE_MEMORY)?)?,
+            table(exported(export::REFERENCES)?)?,
+            table(exported(export::FUNCTIONS)?)?,
+        );
+        let memories = (0..map.memories).map(|index| memory(exported(&export::memory(index))?));
+        let memories = memories.collect::<wasmtime::Result<_>>()?;
+        let tables = (0..)
+            .zip(&map.tables)
+            .map(|(index, _)| table(exported(&export::table(index))?));
+        let tables = tables.collect::<wasmtime::Result<_>>()?;
+        let globals = map
+            .globals
+            .iter()
+            .map(|&index| global(exported(&export::global(index))?));
+        let globals = globals.collect::<wasmtime::Result<_>>()?;
+        let drop_segments = instance.get_typed_func(&mut *store, export::DROP_SEGMENTS)?;
+        let (state, stack_pointer, countdown, frames, references, functions) = handles;
+        Ok(Handles {
+            state,
+            stack_pointer,
+            countdown,
+            frames,
+            references,
+            functions,
+            drop_segments,
+            memories,
+            tables,
+            globals,
+        })
+    }
+}
+
+/// The byte that tells a program to leave. It lives in a memory that no guest can name.
+#[derive(Clone)]
+pub(crate) struct Flag(SharedMemory);
+
+impl Flag {
+    /// Leave at the next safepoint. Stays through a rewinding.
+    pub(crate) const LEAVE: u8 = 1;
+    /// Takes safepoints to the code that rewinds, which clears it.
+    const REWIND: u8 = 2;
+
+    fn new(engine: &wasmtime::Engine) -> wasmtime::Result<Self> {
+        SharedMemory::new(engine, MemoryType::shared(1, 1)).map(Flag)
+    }
+
+    pub(crate) fn raise(&self, bits: u8) {
+        self.byte().fetch_or(bits, Ordering::SeqCst);
+    }
+
+    fn clear(&self) {
+        self.byte().store(0, Ordering::SeqCst);
+    }
+
+    #[expect(
+        unsafe_code,
+        reason = "wasmtime leaves it to the embedder to access it atomically"
+    )]
+    fn byte(&self) -> &AtomicU8 {
+        let byte = &self.0.data()[0];
+        // SAFETY: the memory has one page, lives as long as `self` and never moves, and its
+        // first byte is accessed with atomic instructions only: here, and by the
+        // instrumentation, whose validator keeps guests from having shared memories.
+        unsafe { AtomicU8::from_ptr(byte.get()) }
+    }
+}
+
+/// Bytes of the original module's memories and tables when it starts.
+fn declared_bytes(variant: &Variant) -> u64 {
+    let bytes = |name: String, unit: u64| match variant.compiled.get_export(&name) {
+        Some(ExternType::Memory(memory)) => memory.minimum().saturating_mul(unit),
+        Some(ExternType::Table(table)) => table.minimum().saturating_mul(unit),
+        _ => 0,
+    };
+    let map = &variant.map;
+    let memories = (0..map.memories).map(|index| bytes(export::memory(index), 1 << 16));
+    let tables = (0..)
+        .zip(&map.tables)
+        .map(|(index, _)| bytes(export::table(index), ELEMENT_BYTES));
+    memories.chain(tables).fold(0, u64::saturating_add)
+}
+
+fn imports(
+    linker: &wasmtime::Linker<Host>,
+    store: &mut Store<Host>,
+    variant: &Variant,
+    flag: &Flag,
+) -> wasmtime::Result<Vec<Extern>> {
+    let mut imports = Vec::new();
+    for import in variant.compiled.imports() {
+        imports.push(match import.module() {
+            FLAG_MODULE => flag.0.clone().into(),
+            _ => linker
+                .get_by_import(&mut *store, &import)
+                .ok_or_else(|| missing(import.name()))?,
+        });
+    }
+    Ok(imports)
+}
+
+/// Identifies a function within a store.
+pub(crate) fn identity(store: &mut Store<Host>, function: Func) -> usize {
+    function.to_raw(store).addr()
+}
+
+fn missing(name: &str) -> wasmtime::Error {
+    wasmtime::Error::msg(format!("`{name}` is missing"))
+}
+
+pub(crate) fn failed(error: wasmtime::Error) -> Error {
+    Error::Instantiate {
+        action: "instantiated",
+        reason: format!("{error:#}"),
+    }
+}
