@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Guest compilers for `workloads/build`, installed on first use into $cache and reused from there.
 # Sourced, not run. Everything comes from a package registry, pinned to one version.
 
@@ -73,13 +74,13 @@ SCRIPT
     install_wasi_libc "$dir/link" "$libdir/self-contained"
 
     (
-        cd "$root/usr/lib/rustlib/src/rust/library"
+        cd "$root/usr/lib/rustlib/src/rust/library" || exit
         RUSTC=$dir/bin/rustc RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zforce-unstable-if-unmarked \
             cargo build --quiet --locked --profile dist -p sysroot \
             --target wasm32-wasip1 --target-dir "$dir/std"
     )
     cp "$dir"/std/wasm32-wasip1/dist/deps/*.rlib "$libdir"
-    rm -rf "$libdir"/libsysroot-* "$dir"/{std,debs,link} "$root"/usr/{src,share}
+    rm -rf "$libdir"/libsysroot-* "$dir"/{std,debs,link} "${root:?}"/usr/{src,share}
 }
 
 unpack_debian_rust() { # DOWNLOADS ROOT
@@ -89,7 +90,7 @@ unpack_debian_rust() { # DOWNLOADS ROOT
     llvm=$(apt_dependency "$std" libllvm)
     mkdir -p "$1"
     (
-        cd "$1"
+        cd "$1" || exit
         apt-get --quiet download rustc-web rust-web-src rust-web-llvm libstd-rust-web-dev "$std" \
             "$llvm" "lld-${llvm#libllvm}" libz3-4 libedit2 libbsd0 libxml2 >&2
         for package in *.deb; do dpkg -x "$package" "$2"; done

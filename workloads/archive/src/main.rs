@@ -30,7 +30,11 @@ fn main() -> ExitCode {
 fn parse(arguments: &[String]) -> Option<(&Path, &Path, Compression)> {
     let (input, output, level) = match arguments {
         [input, output] => (input, output, 9),
-        [input, output, level] => (input, output, level.parse().ok().filter(|level| *level <= 9)?),
+        [input, output, level] => (
+            input,
+            output,
+            level.parse().ok().filter(|level| *level <= 9)?,
+        ),
         _ => return None,
     };
     Some((Path::new(input), Path::new(output), Compression::new(level)))
@@ -46,7 +50,8 @@ fn archive(input: &Path, output: &Path, level: Compression) -> Result<(), Box<dy
     let mut total = 0;
     for path in &files {
         let name = path.strip_prefix(input)?;
-        total += append(&mut builder, path, name).map_err(|error| format!("{}: {error}", path.display()))?;
+        total += append(&mut builder, path, name)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     builder.into_inner()?.finish()?.flush()?;
 
@@ -77,9 +82,16 @@ fn append<W: Write>(builder: &mut tar::Builder<W>, path: &Path, name: &Path) -> 
     let mut header = tar::Header::new_gnu();
     header.set_size(size);
     header.set_mode(0o644);
-    let mut reader = HashingReader { inner: file.take(size), hasher: Sha256::new() };
+    let mut reader = HashingReader {
+        inner: file.take(size),
+        hasher: Sha256::new(),
+    };
     builder.append_data(&mut header, name, &mut reader)?;
-    println!("{}  {size:>9}  {}", hex(&reader.hasher.finalize()), name.display());
+    println!(
+        "{}  {size:>9}  {}",
+        hex(&reader.hasher.finalize()),
+        name.display()
+    );
     Ok(size)
 }
 
@@ -97,7 +109,10 @@ impl<R: Read> Read for HashingReader<R> {
 }
 
 fn digest(file: File) -> io::Result<String> {
-    let mut reader = HashingReader { inner: file, hasher: Sha256::new() };
+    let mut reader = HashingReader {
+        inner: file,
+        hasher: Sha256::new(),
+    };
     io::copy(&mut reader, &mut io::sink())?;
     Ok(hex(&reader.hasher.finalize()))
 }
