@@ -83,13 +83,22 @@ fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
-/// The beginning of a text that may be of any length, for an error message.
+/// The beginning of a text that may be of any length and content, for an error message:
+/// control characters are escaped, a terminal must not obey them.
 pub(crate) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 80;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    let mut excerpt = String::new();
+    for character in text.chars().take(LONGEST) {
+        if character.is_control() {
+            excerpt.extend(character.escape_default());
+        } else {
+            excerpt.push(character);
+        }
     }
+    if text.chars().nth(LONGEST).is_some() {
+        excerpt.push('…');
+    }
+    excerpt
 }
 
 impl fmt::Display for Digest {

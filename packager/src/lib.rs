@@ -20,14 +20,15 @@ mod reference;
 mod store;
 mod workload_file;
 
-pub use artifact::{ArtifactError, MAX_DOCUMENT_SIZE};
-pub use config::{ConfigError, Limits, Mount, WorkloadConfig};
+pub use artifact::{ArtifactError, Descriptor, Document, MAX_DOCUMENT_SIZE, Runnable, media_type};
+pub use config::{ConfigError, FieldPath, Limits, Mount, WorkloadConfig};
 pub use digest::{Digest, DigestError};
 pub use init::{InitError, Language, init};
 pub use module::{MAX_MODULE_SIZE, ModuleError, ModuleSummary, validate_module};
 pub use pack::{PackError, Packed, pack, pack_module};
 pub use reference::{Reference, ReferenceError};
 pub use store::{
-    BlobWriter, Image, Ingest, Inspection, Removed, Store, StoreError, Sweep, Workload,
+    BlobReader, BlobWriter, Image, Ingest, Inspection, Removed, Store, StoreError, Stored, Sweep,
+    Workload,
 };
 pub use workload_file::{WorkloadFile, WorkloadFileError};

@@ -1,12 +1,37 @@
-//! The local content store: an OCI image layout.
+//! The local content store: an OCI image layout that any number of processes may use at once.
+//!
+//! ```text
+//! oci-layout        {"imageLayoutVersion":"1.0.0"}
+//! index.json        names and the manifests that they mean
+//! blobs/sha256/…    blobs, by digest
+//! ingest/           blobs that are arriving; empty but for what a crash left
+//! index.lock        held while index.json changes
+//! blobs.lock        shared by who adds blobs, exclusive for who deletes them
+//! ```
+//!
+//! A file becomes visible by a rename, after its bytes have reached the disk: whoever is
+//! killed, at whatever moment, leaves a store that is whole.
 
-use std::io;
+mod blobs;
+mod error;
+mod files;
+mod index;
+mod ingest;
+mod sweep;
+
 use std::path::{Path, PathBuf};
 
-use crate::artifact::ArtifactError;
+use serde_json::Value;
+
+use crate::artifact::{Descriptor, Document, MAX_DOCUMENT_SIZE};
 use crate::config::WorkloadConfig;
 use crate::digest::Digest;
 use crate::reference::Reference;
+
+pub use blobs::{BlobReader, BlobWriter};
+pub use error::StoreError;
+pub use ingest::Ingest;
+pub use sweep::Sweep;
 
 /// A content store in a directory. Cheap to clone; safe to use from several processes.
 #[derive(Clone, Debug)]
@@ -17,7 +42,8 @@ pub struct Store {
 /// An entry of the store's index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// Its name in the store, e.g. `nbody:1.0`; none if it was untagged or pulled by digest.
+    /// Its name in the store, e.g. `nbody:1.0`; none if another manifest took the name, or
+    /// if it was pulled by digest.
     pub reference: Option<String>,
     /// Digest of its manifest.
     pub digest: Digest,
@@ -27,7 +53,7 @@ pub struct Image {
     pub artifact_type: Option<String>,
 }
 
-/// A workload that is ready to run: its digests were checked.
+/// A workload that is ready to run: its digests were checked, its module was not validated.
 #[derive(Clone, Debug)]
 pub struct Workload {
     /// Digest of the manifest: the workload's identity.
@@ -43,18 +69,18 @@ pub struct Workload {
 /// What `inspect` shows.
 #[derive(Clone, Debug)]
 pub struct Inspection {
-    /// Digest of the manifest (of the index that was resolved, if it is one).
+    /// Digest of the manifest, or of the index if that is what the name means.
     pub digest: Digest,
-    /// The manifest as it is stored.
-    pub manifest: serde_json::Value,
-    /// The config as it is stored, if it is JSON.
-    pub config: Option<serde_json::Value>,
+    /// The manifest or index as it is stored.
+    pub manifest: Value,
+    /// The config as it is stored, if there is one and it is JSON.
+    pub config: Option<Value>,
 }
 
 /// What a removal did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removed {
-    /// The digest that the removed name, or names, had.
+    /// The manifest that lost its entries.
     pub digest: Digest,
     /// The names that were removed.
     pub references: Vec<String>,
@@ -62,119 +88,30 @@ pub struct Removed {
     pub sweep: Sweep,
 }
 
-/// What happened to the blobs that no name leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sweep {
-    /// They were deleted.
-    Done {
-        /// How many.
-        blobs: u64,
-        /// Their bytes.
-        bytes: u64,
-    },
-    /// Something is being packed or pulled; the next removal deletes them.
-    Busy,
-    /// What is still in use cannot be told, so nothing was deleted.
-    Unsure(String),
-}
-
-/// Why the store refused. It is as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A file or directory could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was being done: `read`, `write`, …
-        action: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// There is no such name or digest.
-    #[error("`{name}` is not in the store{}", hint(.similar))]
-    NotFound {
-        /// What was asked for.
-        name: String,
-        /// Names that might have been meant.
-        similar: Vec<String>,
-    },
-    /// A digest's beginning that fits several.
-    #[error("`{prefix}` is the beginning of {count} digests, write more of it")]
-    Ambiguous {
-        /// What was asked for.
-        prefix: String,
-        /// How many it fits.
-        count: usize,
-    },
-    /// A file of the layout is not what the specification asks for.
-    #[error("{} is damaged: {reason}", path.display())]
-    Layout {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// A blob that should be in the store is not.
-    #[error("the blob {digest} is missing from the store")]
-    MissingBlob {
-        /// Its digest.
-        digest: Digest,
-    },
-    /// The bytes of a blob have another digest than its name says.
-    #[error("the blob {expected} is damaged: its content has the digest {actual}")]
-    WrongDigest {
-        /// What it should be.
-        expected: Digest,
-        /// What it is.
-        actual: Digest,
-    },
-    /// A blob has more or fewer bytes than its descriptor says.
-    #[error("the blob {digest} has {actual} bytes, its descriptor says {expected}")]
-    WrongSize {
-        /// The blob.
-        digest: Digest,
-        /// What it should be.
-        expected: u64,
-        /// What it is (at least, if it was refused while it arrived).
-        actual: u64,
-    },
-    /// A document is larger than any real one.
-    #[error("the {what} {digest} has {size} bytes, more than the {limit} that are accepted")]
-    TooLarge {
-        /// What it is.
-        what: &'static str,
-        /// The blob.
-        digest: Digest,
-        /// Its size.
-        size: u64,
-        /// The limit.
-        limit: u64,
-    },
-    /// The artifact is not one that Wherry can run.
-    #[error("{digest}: {source}")]
-    Artifact {
-        /// The manifest.
-        digest: Digest,
-        /// Why.
-        source: ArtifactError,
-    },
-}
-
-fn hint(similar: &[String]) -> String {
-    match similar {
-        [] => String::new(),
-        names => format!(" (there is {})", names.join(", ")),
-    }
+/// A manifest or index of the store, for sending it elsewhere.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Type, digest and size of its bytes.
+    pub descriptor: Descriptor,
+    /// Its bytes, exactly as their digest was taken.
+    pub bytes: Vec<u8>,
+    /// What they say.
+    pub document: Document,
 }
 
 impl Store {
-    /// Opens the store in `directory`, creating an empty one if there is none.
+    /// Opens the store in `directory`, creating an empty one if there is nothing.
     ///
     /// # Errors
-    /// The directory cannot be used, or its `oci-layout` has another version.
-    pub fn open(_directory: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        todo!()
+    /// The directory cannot be used, holds something else, or is a layout of another version.
+    pub fn open(directory: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let store = Self {
+            directory: directory.into(),
+        };
+        if !files::has_layout(&store.directory)? {
+            files::create_layout(&store.directory)?;
+        }
+        Ok(store)
     }
 
     /// The directory of the store.
@@ -188,7 +125,33 @@ impl Store {
     /// # Errors
     /// The index cannot be read.
     pub fn images(&self) -> Result<Vec<Image>, StoreError> {
-        todo!()
+        let mut images: Vec<_> = self
+            .read_index()?
+            .entries()
+            .map(|entry| self.image(entry))
+            .collect::<Result<_, _>>()?;
+        images.sort_by(|a, b| (&a.reference, &a.digest).cmp(&(&b.reference, &b.digest)));
+        Ok(images)
+    }
+
+    fn image(&self, entry: Result<index::Entry, StoreError>) -> Result<Image, StoreError> {
+        let index::Entry {
+            name: reference,
+            manifest,
+        } = entry?;
+        let stored = self.stored(&manifest.digest).ok();
+        let parts = stored
+            .as_ref()
+            .and_then(|stored| stored.document.children().ok());
+        let sizes = parts.iter().flatten().map(|part| part.size);
+        Ok(Image {
+            reference,
+            digest: manifest.digest,
+            size: parts
+                .is_some()
+                .then(|| sizes.fold(manifest.size, u64::saturating_add)),
+            artifact_type: stored.and_then(|stored| stored.document.artifact_type()),
+        })
     }
 
     /// The manifest that `name` means: a reference, a digest, or a digest's beginning (four
@@ -196,55 +159,108 @@ impl Store {
     ///
     /// # Errors
     /// There is none, or there are several.
-    pub fn resolve(&self, _name: &str) -> Result<Digest, StoreError> {
-        todo!()
+    pub fn resolve(&self, name: &str) -> Result<Digest, StoreError> {
+        self.read_index()?.resolve(name)
     }
 
-    /// Gives the manifest `digest` the name `reference`, taking it from another that has it.
+    /// Gives the manifest `digest` the name `reference`. A manifest that had the name keeps
+    /// its place in the store, without a name.
     ///
     /// # Errors
     /// The manifest is not in the store, or the index cannot be written.
-    pub fn tag(&self, _digest: &Digest, _reference: &Reference) -> Result<(), StoreError> {
-        todo!()
+    pub fn tag(&self, digest: &Digest, reference: &Reference) -> Result<(), StoreError> {
+        let ingest = self.ingest()?;
+        let manifest = self.stored(digest)?.descriptor;
+        ingest.commit(&manifest, Some(reference))
     }
 
     /// Removes a name, or all names of a digest, and deletes the blobs that nothing needs now.
     ///
     /// # Errors
     /// There is no such name, or the index cannot be written.
-    pub fn remove(&self, _name: &str) -> Result<Removed, StoreError> {
-        todo!()
+    pub fn remove(&self, name: &str) -> Result<Removed, StoreError> {
+        let (digest, references) = self.update_index(|index| index.remove(name))?;
+        Ok(Removed {
+            digest,
+            references,
+            sweep: self.sweep()?,
+        })
     }
 
     /// Reads the workload that `name` means (see [`Store::resolve`]), checking every digest.
     ///
     /// # Errors
     /// It is not there, damaged, or not something that Wherry can run.
-    pub fn workload(&self, _name: &str) -> Result<Workload, StoreError> {
-        todo!()
+    pub fn workload(&self, name: &str) -> Result<Workload, StoreError> {
+        let stored = self.runnable_manifest(self.stored(&self.resolve(name)?)?)?;
+        let digest = stored.descriptor.digest;
+        let refused = |source| StoreError::Artifact { digest, source };
+        let runnable = stored.document.runnable().map_err(refused)?;
+        let config = match &runnable.config {
+            Some(config) => {
+                WorkloadConfig::parse(&self.read(config)?).map_err(|e| refused(e.into()))?
+            }
+            None => WorkloadConfig::default(),
+        };
+        let module = self.read(&runnable.module)?;
+        Ok(Workload {
+            digest,
+            config,
+            module_digest: runnable.module.digest,
+            module,
+        })
+    }
+
+    fn runnable_manifest(&self, stored: Stored) -> Result<Stored, StoreError> {
+        let digest = stored.descriptor.digest;
+        match stored.document.entry_for_wasm() {
+            Ok(None) => Ok(stored),
+            Ok(Some(entry)) => self.stored(&entry.digest),
+            Err(source) => Err(StoreError::Artifact { digest, source }),
+        }
     }
 
     /// The manifest and the config that `name` means, for people to read.
     ///
     /// # Errors
     /// It is not there or damaged.
-    pub fn inspect(&self, _name: &str) -> Result<Inspection, StoreError> {
-        todo!()
+    pub fn inspect(&self, name: &str) -> Result<Inspection, StoreError> {
+        let Stored {
+            descriptor,
+            bytes,
+            document,
+        } = self.stored(&self.resolve(name)?)?;
+        let config = match document.config() {
+            Some(config) if config.size <= MAX_DOCUMENT_SIZE => Some(self.read(&config)?),
+            _ => None,
+        };
+        Ok(Inspection {
+            digest: descriptor.digest,
+            manifest: serde_json::from_slice(&bytes).unwrap_or_default(),
+            config: config.and_then(|config| serde_json::from_slice(&config).ok()),
+        })
     }
 
-    /// Starts to add blobs. While the value lives, no blob of the store is deleted.
+    /// The manifest or index with that digest.
     ///
     /// # Errors
-    /// The store cannot be locked.
-    pub fn ingest(&self) -> Result<Ingest, StoreError> {
-        todo!()
+    /// It is missing, damaged, or neither.
+    pub fn stored(&self, digest: &Digest) -> Result<Stored, StoreError> {
+        let bytes = self.read_document(digest)?;
+        let document = Document::parse(&bytes).map_err(|source| StoreError::Artifact {
+            digest: *digest,
+            source,
+        })?;
+        let size = bytes.len() as u64;
+        let descriptor = Descriptor {
+            media_type: document.media_type(),
+            digest: *digest,
+            size,
+        };
+        Ok(Stored {
+            descriptor,
+            bytes,
+            document,
+        })
     }
 }
-
-/// Blobs being added to a store.
-#[derive(Debug)]
-pub struct Ingest {}
-
-/// A blob that is being written; it appears in the store when it is complete and right.
-#[derive(Debug)]
-pub struct BlobWriter {}

@@ -1,0 +1,236 @@
+//! Blobs: read and written in a stream, never trusted before their size and digest are checked.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::path::PathBuf;
+
+use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
+
+use super::error::StoreError;
+use super::{Store, files};
+use crate::artifact::{ArtifactError, Descriptor, MAX_DOCUMENT_SIZE};
+use crate::digest::Digest;
+
+const CHUNK: usize = 128 << 10;
+
+impl Store {
+    pub(super) fn blobs_directory(&self) -> PathBuf {
+        self.directory.join("blobs").join("sha256")
+    }
+
+    fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.blobs_directory().join(digest.hex())
+    }
+
+    /// Opens a blob to be read in a stream.
+    ///
+    /// # Errors
+    /// It is missing, cannot be read, or has another size.
+    pub fn open_blob(&self, blob: &Descriptor) -> Result<BlobReader, StoreError> {
+        let (file, path) = self.open_file(&blob.digest)?;
+        let actual = file
+            .metadata()
+            .map_err(StoreError::io("read", &path))?
+            .len();
+        if actual != blob.size {
+            return Err(StoreError::WrongSize {
+                digest: blob.digest,
+                expected: blob.size,
+                actual,
+            });
+        }
+        Ok(BlobReader {
+            file,
+            path,
+            blob: blob.clone(),
+            hash: Sha256::new(),
+            position: 0,
+        })
+    }
+
+    fn open_file(&self, digest: &Digest) -> Result<(File, PathBuf), StoreError> {
+        let path = self.blob_path(digest);
+        match File::open(&path) {
+            Ok(file) => Ok((file, path)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(StoreError::MissingBlob { digest: *digest })
+            }
+            Err(error) => Err(StoreError::io("read", &path)(error)),
+        }
+    }
+
+    /// Reads a blob whole. The caller has judged its size.
+    pub(super) fn read(&self, blob: &Descriptor) -> Result<Vec<u8>, StoreError> {
+        let mut reader = self.open_blob(blob)?;
+        // The file has this size: the descriptor alone could make us reserve anything.
+        let mut bytes = Vec::with_capacity(usize::try_from(blob.size).unwrap_or(0));
+        while let Some(chunk) = reader.next_chunk()? {
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    /// Reads a manifest, of which nothing is known but the digest.
+    pub(super) fn read_document(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
+        let (file, path) = self.open_file(digest)?;
+        let size = file
+            .metadata()
+            .map_err(StoreError::io("read", &path))?
+            .len();
+        if size > MAX_DOCUMENT_SIZE {
+            let source = ArtifactError::TooLarge {
+                what: "manifest",
+                digest: *digest,
+                size,
+                limit: MAX_DOCUMENT_SIZE,
+            };
+            return Err(StoreError::Artifact {
+                digest: *digest,
+                source,
+            });
+        }
+        self.read(&Descriptor {
+            media_type: String::new(),
+            digest: *digest,
+            size,
+        })
+    }
+
+    /// Whether a blob is there and undamaged.
+    pub(super) fn has_blob(&self, blob: &Descriptor) -> Result<bool, StoreError> {
+        let check = || {
+            let mut reader = self.open_blob(blob)?;
+            while reader.next_chunk()?.is_some() {}
+            Ok(())
+        };
+        match check() {
+            Ok(()) => Ok(true),
+            Err(
+                StoreError::MissingBlob { .. }
+                | StoreError::WrongDigest { .. }
+                | StoreError::WrongSize { .. },
+            ) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A blob being read. Its last chunk is given out only if size and digest are right.
+#[derive(Debug)]
+pub struct BlobReader {
+    file: File,
+    path: PathBuf,
+    blob: Descriptor,
+    hash: Sha256,
+    position: u64,
+}
+
+impl BlobReader {
+    /// The next bytes, or `None` after the last.
+    ///
+    /// # Errors
+    /// It cannot be read, or it is not what its descriptor says.
+    pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        let left = self.blob.size.saturating_sub(self.position);
+        let mut chunk = Vec::new();
+        let wanted = left.min(CHUNK as u64);
+        (&mut self.file)
+            .take(wanted)
+            .read_to_end(&mut chunk)
+            .map_err(StoreError::io("read", &self.path))?;
+        let read = chunk.len() as u64;
+        self.position += read;
+        self.hash.update(&chunk);
+        let Descriptor { digest, size, .. } = self.blob;
+        if read < wanted {
+            return Err(StoreError::WrongSize {
+                digest,
+                expected: size,
+                actual: self.position,
+            });
+        }
+        if self.position == size {
+            let actual = Digest::finish(self.hash.clone());
+            if actual != digest {
+                return Err(StoreError::WrongDigest {
+                    expected: digest,
+                    actual,
+                });
+            }
+        }
+        Ok((!chunk.is_empty()).then_some(chunk))
+    }
+}
+
+/// A blob being written. It appears in the store when it is complete and right; dropped
+/// before that, it leaves nothing.
+#[derive(Debug)]
+pub struct BlobWriter {
+    file: NamedTempFile,
+    target: PathBuf,
+    blob: Descriptor,
+    hash: Sha256,
+    written: u64,
+}
+
+impl BlobWriter {
+    pub(super) fn create(store: &Store, blob: &Descriptor) -> Result<Self, StoreError> {
+        let directory = store.ingest_directory();
+        let file = files::temporary(&directory).map_err(StoreError::io("write to", &directory))?;
+        let target = store.blob_path(&blob.digest);
+        Ok(Self {
+            file,
+            target,
+            blob: blob.clone(),
+            hash: Sha256::new(),
+            written: 0,
+        })
+    }
+
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// There are more than the descriptor says, or they cannot be written.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let written = self.written.saturating_add(bytes.len() as u64);
+        if written > self.blob.size {
+            return Err(self.wrong_size(written));
+        }
+        self.hash.update(bytes);
+        self.file
+            .write_all(bytes)
+            .map_err(StoreError::io("write", self.file.path()))?;
+        self.written = written;
+        Ok(())
+    }
+
+    /// Checks size and digest and puts the blob in its place.
+    ///
+    /// # Errors
+    /// Either is wrong, or the blob cannot be written.
+    pub fn commit(self) -> Result<(), StoreError> {
+        if self.written != self.blob.size {
+            return Err(self.wrong_size(self.written));
+        }
+        let actual = Digest::finish(self.hash);
+        if actual != self.blob.digest {
+            return Err(StoreError::WrongDigest {
+                expected: self.blob.digest,
+                actual,
+            });
+        }
+        if let Some(directory) = self.target.parent() {
+            fs::create_dir_all(directory).map_err(StoreError::io("create", directory))?;
+        }
+        files::publish(self.file, &self.target)
+    }
+
+    fn wrong_size(&self, actual: u64) -> StoreError {
+        StoreError::WrongSize {
+            digest: self.blob.digest,
+            expected: self.blob.size,
+            actual,
+        }
+    }
+}
