@@ -1,66 +1,61 @@
 //! A host for WASI preview 1 (`wasi_snapshot_preview1`) over cap-std, whose whole state can
 //! be saved and restored. No engine is linked: memory is a slice of bytes.
+//!
+//! [`Wasi`] has one method per function of the specification; [`for_each_function!`] hands
+//! their list to a macro, so that an engine registers them in one invocation. A call either
+//! takes effect or ends with [`Fault::Interrupted`] and has none: then it is made again,
+//! here or after [`Wasi::save`] and [`Wasi::restore`] on another machine.
+//!
+//! # Where the specification leaves a choice
+//!
+//! - Rights are kept and enforced. `path_open` refuses rights that the directory does not
+//!   pass on (`notcapable`); of the others, those that make no sense for what was opened are
+//!   dropped. What would change a read-only mount is refused with `rofs`, whatever the rights:
+//!   a program that only reads may ask for more than it uses.
+//! - A path is UTF-8 (`ilseq`), without NUL (`inval`), at most 4095 bytes (`nametoolong`).
+//!   One that leads out of its directory is refused with `perm`.
+//! - `fd_readdir` lists by name, from a copy taken at cookie 0.
+//! - Standard streams have size and times 0 unless they are regular files.
+//! - Device numbers are the order in which devices were seen, not the host's.
 
+mod clock;
 mod config;
+mod dir;
 mod errno;
+mod fd;
 mod functions;
+mod host;
 mod interrupt;
+mod io;
+mod memory;
+mod open;
+mod orphan;
+mod path;
+mod poll;
+mod process;
+mod random;
+mod restore;
+mod save;
+mod scratch;
+mod sock;
 mod state;
+mod stream;
+mod table;
+mod types;
+mod wasi;
 
+pub use clock::ClockState;
 pub use config::{ConfigError, Input, Mount, Output, Scratch, Stdio, WasiConfig};
 pub use errno::{Errno, Fault};
+pub use host::FileId;
 pub use interrupt::Interrupt;
-pub use state::{RestoreError, SaveError, WasiState};
-
-use wherry_snapshot::{BlobSink, BlobSource};
-
-/// One job's view of the system.
-#[derive(Debug)]
-pub struct Wasi {
-    _config: WasiConfig,
-}
-
-impl Wasi {
-    /// Gives a new job what `config` says.
-    ///
-    /// # Errors
-    /// See [`ConfigError`].
-    pub fn new(config: WasiConfig) -> Result<Self, ConfigError> {
-        Ok(Self { _config: config })
-    }
-
-    /// Saves the state; the job may go on afterwards.
-    ///
-    /// # Errors
-    /// See [`SaveError`].
-    pub fn save(&mut self, _blobs: &mut dyn BlobSink) -> Result<WasiState, SaveError> {
-        Ok(WasiState::default())
-    }
-
-    /// Restores a saved state. Of `config`, directories, standard streams and the interrupt
-    /// are used; arguments, environment and seed are those of the state.
-    ///
-    /// # Errors
-    /// See [`RestoreError`].
-    pub fn restore(
-        _state: &WasiState,
-        config: WasiConfig,
-        _blobs: &dyn BlobSource,
-    ) -> Result<Self, RestoreError> {
-        Ok(Self { _config: config })
-    }
-}
-
-/// Signatures only; the functions are being written.
-macro_rules! declare {
-    ($(fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $result:ident;)*) => {
-        /// The functions of preview 1.
-        #[expect(clippy::too_many_arguments, unused_variables, missing_docs)]
-        impl Wasi {
-            $(pub fn $name(&mut self, memory: &mut [u8], $($arg: $type),*) -> Result<(), Fault> {
-                Err(Errno::Nosys.into())
-            })*
-        }
-    };
-}
-for_each_function!(declare);
+pub use poll::PendingPoll;
+pub use random::RandomState;
+pub use restore::RestoreError;
+pub use save::SaveError;
+pub use state::{
+    Content, DescriptorState, DirectoryState, FileState, Location, MountState, Node, ObjectState,
+    Orphan, WasiState,
+};
+pub use types::{FdFlags, Rights};
+pub use wasi::Wasi;
