@@ -10,7 +10,7 @@ pub(crate) const SUPPORTED: WasmFeatures = WasmFeatures::WASM2
 
 /// Proposals that are refused, with the name they are refused by. A proposal that builds on
 /// others carries their flags, so that enabling it alone makes sense.
-const REFUSED: [(&str, WasmFeatures); 14] = [
+const REFUSED: [(&str, WasmFeatures); 12] = [
     ("threads (shared memory, atomics)", WasmFeatures::THREADS),
     ("exception handling", WasmFeatures::EXCEPTIONS),
     (
@@ -18,8 +18,6 @@ const REFUSED: [(&str, WasmFeatures); 14] = [
         WasmFeatures::LEGACY_EXCEPTIONS.union(WasmFeatures::EXCEPTIONS),
     ),
     ("memory64", WasmFeatures::MEMORY64),
-    ("tail calls", WasmFeatures::TAIL_CALL),
-    ("relaxed SIMD", WasmFeatures::RELAXED_SIMD),
     (
         "typed function references",
         WasmFeatures::FUNCTION_REFERENCES,

@@ -27,7 +27,7 @@ pub struct Document(Kind);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     Manifest(Box<oci::ImageManifest>),
-    Index(oci::ImageIndex),
+    Index(Box<oci::ImageIndex>),
 }
 
 /// What there is to run in a manifest.

@@ -1,0 +1,176 @@
+//! Answering a registry's challenge (RFC 7235): Basic, and Bearer with a token server as the
+//! distribution specification's token protocol has it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http_auth::ChallengeRef;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::{RequestBuilder, StatusCode, Url};
+use serde::Deserialize;
+
+use crate::credentials::{Credential, Secret};
+use crate::error::RegistryError;
+use crate::session::{Session, read_limited};
+
+/// A token's answer is a token and little else.
+const MAX_TOKEN_ANSWER: usize = 256 << 10;
+const CLIENT_ID: &str = "wherry";
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Session {
+    /// The `Authorization` that answers the challenge in `headers`.
+    pub(crate) async fn authorize(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<HeaderValue, RegistryError> {
+        let texts: Vec<_> = headers
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .filter_map(|text| text.to_str().ok())
+            .collect();
+        let challenges: Vec<_> = texts
+            .iter()
+            .filter_map(|text| http_auth::parse_challenges(text).ok())
+            .flatten()
+            .collect();
+        let asks_for = |scheme: &str| {
+            challenges
+                .iter()
+                .find(|it| it.scheme.eq_ignore_ascii_case(scheme))
+        };
+        if let Some(challenge) = asks_for("bearer") {
+            return self.bearer(challenge).await;
+        }
+        match (asks_for("basic"), self.credential()) {
+            (Some(_), Some(Credential::Password { user, password })) => self.basic(user, password),
+            (Some(_), Some(Credential::IdentityToken(_))) => Err(self.unauthorized(
+                "it asks for a password, but there is only an identity token".into(),
+            )),
+            (Some(_), None) => Err(self.no_credential()),
+            (None, _) => Err(self
+                .protocol("it refuses access (HTTP 401) without a challenge that is known".into())),
+        }
+    }
+
+    fn no_credential(&self) -> RegistryError {
+        self.unauthorized(format!(
+            "there are no credentials for it (`wherry login {}`)",
+            self.registry()
+        ))
+    }
+
+    fn basic(&self, user: &str, password: &Secret) -> Result<HeaderValue, RegistryError> {
+        self.header(&format!(
+            "Basic {}",
+            STANDARD.encode(format!("{user}:{}", password.reveal()))
+        ))
+    }
+
+    fn header(&self, text: &str) -> Result<HeaderValue, RegistryError> {
+        let mut header = HeaderValue::from_str(text)
+            .map_err(|_| self.protocol("its token is not one that can be sent back".into()))?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+
+    async fn bearer(&self, challenge: &ChallengeRef<'_>) -> Result<HeaderValue, RegistryError> {
+        let realm = parameter(challenge, "realm").unwrap_or_default();
+        let realm = Url::parse(&realm)
+            .map_err(|_| self.protocol("its challenge has no valid realm".into()))?;
+        // The credential goes there: not in clear text, unless the registry itself is spoken to so.
+        if realm.scheme() != "https" && !self.is_plain() {
+            return Err(self.protocol("its token server is not reached by TLS".into()));
+        }
+        let service = parameter(challenge, "service");
+        let answer = self
+            .token_request(realm, service.as_deref())?
+            .send()
+            .await
+            .map_err(|error| RegistryError::transport(self.registry(), error))?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.credential().is_none() => {
+                return Err(self.no_credential());
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                return Err(self.unauthorized("its token server refuses the credentials".into()));
+            }
+            status => {
+                return Err(
+                    self.protocol(format!("its token server answers HTTP {}", status.as_u16()))
+                );
+            }
+        }
+        let answer = read_limited(self.registry(), answer, MAX_TOKEN_ANSWER).await?;
+        let answer: TokenAnswer = serde_json::from_slice(&answer)
+            .map_err(|_| self.protocol("its token server sends no token".into()))?;
+        match answer.token.or(answer.access_token) {
+            Some(token) => self.header(&format!("Bearer {token}")),
+            None => Err(self.protocol("its token server sends no token".into())),
+        }
+    }
+
+    fn token_request(
+        &self,
+        mut realm: Url,
+        service: Option<&str>,
+    ) -> Result<RequestBuilder, RegistryError> {
+        let mut parameters: Vec<(&str, &str)> = Vec::new();
+        parameters.extend(service.map(|service| ("service", service)));
+        parameters.extend(self.scope().map(|scope| ("scope", scope)));
+        if let Some(Credential::IdentityToken(token)) = self.credential() {
+            parameters.extend([
+                ("grant_type", "refresh_token"),
+                ("client_id", CLIENT_ID),
+                ("refresh_token", token.reveal()),
+            ]);
+            let form = form(&parameters);
+            return Ok(self
+                .http()
+                .post(realm)
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(form));
+        }
+        realm.query_pairs_mut().extend_pairs(parameters);
+        let request = self.http().get(realm);
+        Ok(match self.credential() {
+            Some(Credential::Password { user, password }) => {
+                request.header(AUTHORIZATION, self.basic(user, password)?)
+            }
+            _ => request,
+        })
+    }
+}
+
+fn parameter(challenge: &ChallengeRef<'_>, name: &str) -> Option<String> {
+    let (_, value) = challenge
+        .params
+        .iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+    Some(value.to_unescaped())
+}
+
+/// A form's encoding is that of a URL's query.
+fn form(parameters: &[(&str, &str)]) -> String {
+    let Ok(mut url) = Url::parse("form:") else {
+        return String::new();
+    };
+    url.query_pairs_mut().extend_pairs(parameters);
+    url.query().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_form_is_percent_encoded() {
+        assert_eq!(
+            super::form(&[("a", "b c&d"), ("e", "=")]),
+            "a=b+c%26d&e=%3D"
+        );
+    }
+}
