@@ -206,6 +206,7 @@ fn exports(
     exports.export(export::STATE_MEMORY, ExportKind::Memory, indices.frames);
     exports.export(export::REFERENCES, ExportKind::Table, indices.references);
     exports.export(export::FUNCTIONS, ExportKind::Table, indices.referenced);
+    exports.export(export::RESUMERS, ExportKind::Table, indices.resumers);
     exports.export(export::DROP_SEGMENTS, ExportKind::Func, parts.drop_segments);
     if let Some(start) = original.start {
         exports.export(export::START, ExportKind::Func, indices.function(start));

@@ -10,16 +10,13 @@ use std::collections::HashMap;
 use wasm_encoder::{Function, HeapType, Instruction as I, MemArg, RefType, ValType};
 
 use crate::{
-    Options, REWINDING, RUNNING, UNWINDING,
+    FLAG_LEAVE, Options, REWINDING, RUNNING, UNWINDING,
     indices::{FLAG_MEMORY, Indices, Types},
     module::index,
 };
 
 /// Where a rewinding function leaves its site for the loops inside it.
 pub(crate) const SITE_REGISTER: u64 = 0;
-
-/// Bit of the flag that asks to leave.
-pub(crate) const FLAG_LEAVE: i32 = 1;
 
 /// Values that one helper takes or gives: far below the limit on parameters, and enough for
 /// nearly every frame.
@@ -153,7 +150,7 @@ impl Helpers {
             I::I32Const(RUNNING),
             I::GlobalSet(self.indices.state),
             I::I32Const(0),
-            I::I32Const(FLAG_LEAVE),
+            I::I32Const(FLAG_LEAVE.into()),
             I::I32AtomicRmw8AndU(at(0, 0, FLAG_MEMORY)),
             I::Drop,
         ]

@@ -9,15 +9,21 @@
 //!
 //! | name | kind | meaning |
 //! | --- | --- | --- |
-//! | import `wherry` `flag` | shared memory, 1 page | byte 0 not zero = leave at the next safepoint |
+//! | import `wherry` `flag` | shared memory, 1 page | byte 0 holds [`FLAG_LEAVE`] and [`FLAG_REWINDING`] |
 //! | [`export::STATE`] | global i32 | [`RUNNING`], [`UNWINDING`] or [`REWINDING`] |
 //! | [`export::STACK_POINTER`] | global i32 | end of the stored frames in the state memory |
 //! | [`export::STATE_MEMORY`] | memory | the stored frames, from [`STACK_BASE`] |
 //! | [`export::REFERENCES`] | table funcref | function references held by stored frames |
 //! | [`export::FUNCTIONS`] | table funcref | every function a reference can name, in the order of [`Map::referenced_functions`] |
+//! | [`export::RESUMERS`] | table funcref | if resumable: what to call to rewind, see [`Map::resumer`] |
 //! | [`export::COUNTDOWN`] | global i64 | with [`Options::countdown`]: safepoints still to pass |
 //! | [`export::START`] | function | the start section's function, if the module had one |
 //! | [`export::DROP_SEGMENTS`] | function | drops the segments whose flag is set |
+//!
+//! The flag has two bits: bit 0 asks to leave, bit 1 says that the program is rewinding. To
+//! resume, the engine restores what is above, sets `STATE` to `REWINDING` and bit 1, and
+//! calls the resumer of the outermost frame's function; the program clears both when it has
+//! arrived, and a request to leave that came meanwhile stays.
 //!
 //! To leave at a host call, the host sets `STATE` to `UNWINDING` and returns zeros; the call
 //! is made again after a resume.
@@ -55,6 +61,11 @@ pub const UNWINDING: i32 = 1;
 /// Value of the state global while frames are being restored.
 pub const REWINDING: i32 = 2;
 
+/// Bit of the flag: leave at the next safepoint.
+pub const FLAG_LEAVE: u8 = 1;
+/// Bit of the flag: the program is rewinding.
+pub const FLAG_REWINDING: u8 = 2;
+
 /// Address of the first stored frame in the state memory; below it are the pass's registers.
 pub const STACK_BASE: u32 = 64;
 
@@ -74,6 +85,9 @@ pub mod export {
     pub const REFERENCES: &str = "__wherry_references";
     /// Table funcref: every function that a reference can name.
     pub const FUNCTIONS: &str = "__wherry_functions";
+    /// Table funcref: for each function that can be an outermost or a dynamically called
+    /// frame, a function without parameters that rewinds into it.
+    pub const RESUMERS: &str = "__wherry_resumers";
     /// Function: what the start section named.
     pub const START: &str = "__wherry_start";
     /// Function: drops the segments whose flag is set.

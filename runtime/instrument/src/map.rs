@@ -140,6 +140,16 @@ impl Map {
         Ok(frames)
     }
 
+    /// The element of [`crate::export::RESUMERS`] that rewinds into `function`.
+    #[must_use]
+    pub fn resumer(&self, function: u32) -> Option<u32> {
+        let place = self
+            .resumers
+            .binary_search_by_key(&function, |&(f, _)| f)
+            .ok()?;
+        u32::try_from(place).ok()
+    }
+
     /// The frame at the end of `stack`, and what lies before it.
     fn read_frame<'a>(
         &self,
@@ -188,8 +198,8 @@ impl Map {
             let number = self.find_site(&places, depth, frame, next)?;
             self.write_values(number, depth, frame, &mut state, &mut references)?;
             if let (Kind::Dynamic(_), Some(next)) = (self.sites[number].kind, next) {
-                let resumer = self.resumers.partition_point(|&(f, _)| f < next.function);
-                state.extend(u32::try_from(resumer).unwrap_or(u32::MAX).to_le_bytes());
+                let resumer = self.resumer(next.function).unwrap_or(u32::MAX);
+                state.extend(resumer.to_le_bytes());
             }
             state.extend(u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
             if state.len() as u64 > STATE_PAGES << 16 {

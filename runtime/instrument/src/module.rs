@@ -2,9 +2,10 @@
 
 use wasmparser::{
     BinaryReader, DataSectionReader, ElementItems, ElementSectionReader, ExportSectionReader,
-    FuncToValidate, FuncType, FunctionBody, FunctionSectionReader, GlobalSectionReader,
-    ImportSectionReader, MemorySectionReader, Operator, Parser, Payload, TableSectionReader,
-    TypeRef, TypeSectionReader, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    ExternalKind, FuncToValidate, FuncType, FunctionBody, FunctionSectionReader,
+    GlobalSectionReader, ImportSectionReader, MemorySectionReader, Operator, Parser, Payload,
+    TableSectionReader, TypeRef, TypeSectionReader, ValidPayload, Validator, ValidatorResources,
+    WasmFeatures,
 };
 
 use crate::{Error, export};
@@ -50,6 +51,8 @@ pub(crate) struct Module<'a> {
     /// Functions that a reference can name: of segments, `ref.func` and initialisers.
     /// Sorted, without duplicates, once the module is read.
     pub(crate) referenced: Vec<u32>,
+    /// Functions that the host can call: exported ones, and the start section's.
+    pub(crate) entries: Vec<u32>,
     /// Targets of direct tail calls.
     pub(crate) tail_called: Vec<u32>,
     /// Segments that some instruction drops.
@@ -143,10 +146,16 @@ impl<'a> Module<'a> {
                     if export.name.starts_with(export::PREFIX) {
                         return Err(Error::ReservedExport(export.name.to_owned()));
                     }
+                    if export.kind == ExternalKind::Func {
+                        self.entries.push(export.index);
+                    }
                 }
                 self.export_section = Some(section);
             }
-            Payload::StartSection { func, .. } => self.start = Some(func),
+            Payload::StartSection { func, .. } => {
+                self.start = Some(func);
+                self.entries.push(func);
+            }
             Payload::ElementSection(section) => {
                 for element in section.clone() {
                     self.element(element?.items)?;

@@ -195,10 +195,11 @@ impl Pass<'_, '_> {
         Ok(types)
     }
 
-    /// One resumer for each function that a dynamic call may have called. A module that
+    /// One resumer for each function that a dynamic call, or the host, may have called. A module that
     /// cannot resume has none, but its map names them all the same.
     fn resumers(&mut self) -> Result<Vec<u32>, Error> {
         let mut functions = self.module.referenced.clone();
+        functions.extend(&self.module.entries);
         functions.extend(&self.module.tail_called);
         // A call of what tail-calls is dynamic even while the callee runs in its own name.
         let tail_callers =

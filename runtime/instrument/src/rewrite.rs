@@ -22,7 +22,10 @@
 
 use std::collections::HashMap;
 
-use wasm_encoder::{BlockType, Function as Encoded, Instruction as I, ValType, reencode::Reencode};
+use wasm_encoder::{
+    BlockType, Function as Encoded, Instruction as I, ValType,
+    reencode::{Reencode, RoundtripReencoder},
+};
 use wasmparser::Operator;
 
 use crate::{
@@ -644,8 +647,12 @@ fn operands(height: u32, types: &[wasmparser::ValType]) -> Vec<Operand> {
     (height..).zip(types.iter().copied()).collect()
 }
 
+/// The type of a local that can hold values of `ty`. References keep only their kind: the
+/// validator knows more of some operands than a program without typed references can say.
 pub(crate) fn value_type(ty: wasmparser::ValType) -> Result<ValType, Error> {
-    wasm_encoder::reencode::RoundtripReencoder
-        .val_type(ty)
-        .map_err(reencode_error)
+    match ty {
+        wasmparser::ValType::Ref(reference) if reference.is_extern_ref() => Ok(ValType::EXTERNREF),
+        wasmparser::ValType::Ref(_) => Ok(ValType::FUNCREF),
+        other => RoundtripReencoder.val_type(other).map_err(reencode_error),
+    }
 }
