@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use cap_std::fs::{Dir, MetadataExt};
 
-use crate::host::{FileId, filetype};
+use crate::host::{FileId, entries, filetype};
 use crate::memory::GuestMemory;
 use crate::table::Object;
 use crate::types::{Filetype, Rights, dirent};
@@ -36,14 +36,14 @@ struct Entry {
 impl Listing {
     /// What is in `dir` now.
     fn read(dir: &Dir) -> io::Result<Self> {
-        let mut entries = Vec::new();
-        for entry in rustix::fs::Dir::read_from(dir)? {
+        let mut found = Vec::new();
+        for entry in entries(dir)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name == b"." || name == b".." {
                 continue;
             }
-            entries.push(match entry.file_type() {
+            found.push(match entry.file_type() {
                 // Not every file system tells the type along with the name.
                 rustix::fs::FileType::Unknown => Entry::look_up(dir, name),
                 known => Entry {
@@ -53,8 +53,8 @@ impl Listing {
                 },
             });
         }
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        Self::with(dir, entries)
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Self::with(dir, found)
     }
 
     /// The names of a saved listing, in the directory as it is now. What is gone is still

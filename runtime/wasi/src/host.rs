@@ -2,12 +2,13 @@
 //! file, and the identity under which the job sees it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
-use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, MetadataExt};
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Filestat, Filetype};
@@ -31,11 +32,17 @@ impl MountRoot {
         read_only: bool,
         scratch: bool,
     ) -> io::Result<Self> {
+        // cap-std would open it as a mere path, which cannot be synchronised.
+        let directory = OFlags::DIRECTORY.bits().cast_signed();
+        let file = File::options()
+            .read(true)
+            .custom_flags(directory)
+            .open(host)?;
         Ok(Self {
             guest: guest.to_owned(),
             read_only,
             scratch,
-            dir: Dir::open_ambient_dir(host, ambient_authority())?,
+            dir: Dir::from_std_file(file),
             host: host.canonicalize().ok(),
         })
     }
@@ -48,6 +55,13 @@ impl MountRoot {
             self.dir.metadata(path)
         }
     }
+}
+
+/// The entries of a directory, from the first on; `.` and `..` among them.
+pub(crate) fn entries(dir: &Dir) -> io::Result<rustix::fs::Dir> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let own = rustix::fs::openat(dir, ".", flags, Mode::empty())?;
+    Ok(rustix::fs::Dir::new(own)?)
 }
 
 /// The two numbers that name a file.

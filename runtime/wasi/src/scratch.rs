@@ -10,7 +10,7 @@ use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 use wherry_snapshot::{Blob, BlobSink, BlobSource};
 
-use crate::host::{FileId, Identities, filetype, times};
+use crate::host::{FileId, Identities, entries, filetype, times};
 use crate::path::absolute;
 use crate::restore::RestoreError;
 use crate::save::SaveError;
@@ -111,7 +111,7 @@ fn children(root: &Dir, directory: &[u8]) -> io::Result<Vec<Vec<u8>>> {
         path => root.open_dir(as_path(path))?,
     };
     let mut paths = Vec::new();
-    for entry in rustix::fs::Dir::read_from(&dir)? {
+    for entry in entries(&dir)? {
         let entry = entry?;
         match (entry.file_name().to_bytes(), directory) {
             (b"." | b"..", _) => {}

@@ -1,0 +1,134 @@
+//! Whatever a guest passes, a call answers, and the host stays as it is.
+
+use proptest::prelude::*;
+use wherry_wasi::{Fault, Interrupt};
+
+use crate::guest::{CREAT, Guest, Host, ROOT};
+
+/// Arguments that are likely to be accepted, and others.
+fn number() -> impl Strategy<Value = u32> {
+    prop_oneof![0..10_u32, 0..70_000_u32, any::<u32>(), Just(u32::MAX)]
+}
+
+fn wide() -> impl Strategy<Value = u64> {
+    prop_oneof![0..20_u64, any::<u64>(), Just(u64::MAX)]
+}
+
+/// Calls function number `which` with these arguments.
+fn call(guest: &mut Guest, which: usize, narrow: &[u32; 10], wide: &[u64; 2]) -> Result<(), Fault> {
+    let mut which = which;
+    let (wasi, memory) = (&mut guest.wasi, &mut guest.memory);
+    let memory = &mut memory[..65536];
+    macro_rules! dispatch {
+        ($(fn $name:ident($($arg:ident: $type:ident),* $(,)?) -> $result:ident;)*) => {
+            $(
+                if which == 0 {
+                    let mut narrow = narrow.iter().copied();
+                    let mut wide = wide.iter().copied();
+                    $(let $arg = argument!($type, narrow, wide);)*
+                    return wasi.$name(memory, $($arg),*);
+                }
+                which -= 1;
+            )*
+        };
+    }
+    macro_rules! argument {
+        (u32, $narrow:ident, $wide:ident) => {
+            $narrow.next().unwrap()
+        };
+        (u64, $narrow:ident, $wide:ident) => {
+            $wide.next().unwrap()
+        };
+        (i64, $narrow:ident, $wide:ident) => {
+            $wide.next().unwrap().cast_signed()
+        };
+    }
+    wherry_wasi::for_each_function!(dispatch);
+    panic!("there are 46 functions, no number {which} more");
+}
+
+fn guest() -> (Guest, Interrupt) {
+    let host = Host::new();
+    let config = host.config();
+    let interrupt = config.interrupt.clone();
+    // Nothing may wait for ever.
+    interrupt.raise();
+    let mut guest = Guest::with(host, config);
+    guest.open(ROOT, "f", CREAT).unwrap();
+    guest.mkdir(ROOT, "d").unwrap();
+    guest.open_dir(ROOT, "d").unwrap();
+    (guest, interrupt)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Random calls on random memory, and at the end the job can still be saved and
+    /// restored.
+    #[test]
+    fn random_calls_do_no_harm(
+        seed in any::<[u8; 32]>(),
+        calls in prop::collection::vec(
+            (0..46_usize, prop::array::uniform10(number()), prop::array::uniform2(wide())),
+            1..40,
+        ),
+    ) {
+        let (mut guest, _interrupt) = guest();
+        for (index, byte) in guest.memory.iter_mut().enumerate() {
+            *byte = match index % 7 {
+                0..4 => seed[index % 32] % 6,
+                4 => b"abd./f\0"[usize::from(seed[index / 7 % 32]) % 7],
+                _ => 0,
+            };
+        }
+        let before = guest.memory[65536..].to_vec();
+        for (which, narrow, wide) in &calls {
+            // A file of a size that only the host could hold is no test of ours.
+            let wide = [wide[0], wide[1]];
+            let _ = call(&mut guest, *which, narrow, &wide);
+        }
+        prop_assert_eq!(&guest.memory[65536..], &before);
+        prop_assert!(guest.host.data.path().exists());
+        shrink_files(&guest);
+        guest.move_away();
+    }
+}
+
+/// Sparse files of absurd size would be read in full.
+fn shrink_files(guest: &Guest) {
+    for directory in [&guest.host.data, &guest.host.scratch] {
+        for entry in std::fs::read_dir(directory.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+                file.set_len(0).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn all_functions_are_listed() {
+    let mut count = 0;
+    macro_rules! count {
+        ($(fn $name:ident($($arg:ident: $type:ident),* $(,)?) -> $result:ident;)*) => {
+            $(
+                count += 1;
+                let _ = stringify!($name);
+            )*
+        };
+    }
+    wherry_wasi::for_each_function!(count);
+    assert_eq!(count, 46);
+}
+
+#[test]
+fn every_pointer_out_of_range_is_a_fault_or_another_error() {
+    for which in 0..46 {
+        let (mut guest, _interrupt) = guest();
+        let result = call(&mut guest, which, &[u32::MAX; 10], &[u64::MAX; 2]);
+        // Only `sched_yield` has nothing to refuse.
+        let yielded = which == 41;
+        assert_eq!(result.is_ok(), yielded, "function {which}");
+    }
+}
