@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -62,6 +63,14 @@ pub(crate) fn entries(dir: &Dir) -> io::Result<rustix::fs::Dir> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let own = rustix::fs::openat(dir, ".", flags, Mode::empty())?;
     Ok(rustix::fs::Dir::new(own)?)
+}
+
+/// Makes reads of `file` leave its access time as it is, if the host lets us: saving a job
+/// is not to be seen by it. What was set before is returned.
+pub(crate) fn read_unseen(file: impl AsFd) -> Option<OFlags> {
+    let flags = rustix::fs::fcntl_getfl(&file).ok()?;
+    rustix::fs::fcntl_setfl(&file, flags | OFlags::NOATIME).ok()?;
+    Some(flags)
 }
 
 /// The two numbers that name a file.

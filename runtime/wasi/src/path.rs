@@ -1,6 +1,8 @@
 //! Functions on paths. Every path goes through cap-std, which resolves it beneath the
 //! directory it starts from, whatever symbolic links and `..` it holds.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -160,7 +162,8 @@ impl Wasi {
     ) -> Result<(), Fault> {
         let path = path_at(memory, path, len)?;
         let directory = self.changeable(fd, Rights::PATH_REMOVE_DIRECTORY)?;
-        Ok(directory.dir.remove_dir(path)?)
+        // cap-std takes a slash at the end for a `.` after it, which cannot be removed.
+        Ok(directory.dir.remove_dir(without_slash(&path))?)
     }
 
     /// Renames a file or directory, replacing what has the new name.
@@ -183,6 +186,12 @@ impl Wasi {
         let new_path = path_at(memory, new_path, new_len)?;
         let old = self.changeable(old_fd, Rights::PATH_RENAME_SOURCE)?;
         let new = self.changeable(new_fd, Rights::PATH_RENAME_TARGET)?;
+        // cap-std ignores a slash at the end of the new name; only a directory may have one.
+        if without_slash(&new_path) != new_path.as_os_str()
+            && !old.dir.symlink_metadata(&old_path)?.is_dir()
+        {
+            return Err(Errno::Notdir.into());
+        }
         old.dir.rename(&old_path, &new.dir, &new_path)?;
         let (old, new) = (old.at(&old_path), new.at(&new_path));
         self.moved(&old, &new);
@@ -271,6 +280,17 @@ pub(crate) fn path_at(memory: &[u8], address: u32, len: u32) -> Result<PathBuf, 
         return Err(Errno::Inval);
     }
     Ok(PathBuf::from(path))
+}
+
+/// `path` without slashes at its end, unless it is nothing else.
+fn without_slash(path: &Path) -> &OsStr {
+    let mut bytes = path.as_os_str().as_bytes();
+    while let [rest @ .., b'/'] = bytes
+        && !rest.is_empty()
+    {
+        bytes = rest;
+    }
+    OsStr::from_bytes(bytes)
 }
 
 fn spec(time: NewTime) -> Option<SystemTimeSpec> {

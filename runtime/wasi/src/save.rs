@@ -12,7 +12,7 @@ use cap_std::fs::Metadata;
 use wherry_snapshot::{Blob, BlobSink};
 
 use crate::dir::Listing;
-use crate::host::{FileId, Identities, MountRoot, times};
+use crate::host::{FileId, Identities, MountRoot, read_unseen, times};
 use crate::random::RandomState;
 use crate::scratch::{Tree, as_path};
 use crate::state::{
@@ -271,10 +271,15 @@ fn proc_path(fd: BorrowedFd<'_>) -> String {
 
 /// Reads a whole file without moving its position.
 fn read_orphan(file: &File, access: Access, blobs: &mut dyn BlobSink) -> io::Result<Blob> {
-    if access.read {
-        return blobs.put(&mut Positioned { file, position: 0 });
+    if !access.read {
+        return blobs.put(&mut File::open(proc_path(file.as_fd()))?);
     }
-    blobs.put(&mut File::open(proc_path(file.as_fd()))?)
+    let flags = read_unseen(file);
+    let blob = blobs.put(&mut Positioned { file, position: 0 });
+    if let Some(flags) = flags {
+        rustix::fs::fcntl_setfl(file, flags)?;
+    }
+    blob
 }
 
 struct Positioned<'a> {

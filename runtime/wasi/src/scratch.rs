@@ -10,7 +10,7 @@ use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 use wherry_snapshot::{Blob, BlobSink, BlobSource};
 
-use crate::host::{FileId, Identities, entries, filetype, times};
+use crate::host::{FileId, Identities, entries, filetype, read_unseen, times};
 use crate::path::absolute;
 use crate::restore::RestoreError;
 use crate::save::SaveError;
@@ -111,7 +111,9 @@ fn children(root: &Dir, directory: &[u8]) -> io::Result<Vec<Vec<u8>>> {
         path => root.open_dir(as_path(path))?,
     };
     let mut paths = Vec::new();
-    for entry in entries(&dir)? {
+    let mut listed = entries(&dir)?;
+    read_unseen(listed.fd()?);
+    while let Some(entry) = listed.read() {
         let entry = entry?;
         match (entry.file_name().to_bytes(), directory) {
             (b"." | b"..", _) => {}
@@ -128,6 +130,7 @@ fn read_file(root: &Dir, path: &[u8], blobs: &mut dyn BlobSink) -> io::Result<Bl
     let mut options = OpenOptions::new();
     options.read(true).follow(FollowSymlinks::No);
     let mut file = root.open_with(as_path(path), &options)?;
+    read_unseen(&file);
     blobs.put(&mut file)
 }
 

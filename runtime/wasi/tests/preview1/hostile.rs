@@ -17,14 +17,13 @@ fn wide() -> impl Strategy<Value = u64> {
 /// Calls function number `which` with these arguments.
 fn call(guest: &mut Guest, which: usize, narrow: &[u32; 10], wide: &[u64; 2]) -> Result<(), Fault> {
     let mut which = which;
+    let (mut narrow, mut wide) = (narrow.iter().copied(), wide.iter().copied());
     let (wasi, memory) = (&mut guest.wasi, &mut guest.memory);
     let memory = &mut memory[..65536];
     macro_rules! dispatch {
         ($(fn $name:ident($($arg:ident: $type:ident),* $(,)?) -> $result:ident;)*) => {
             $(
                 if which == 0 {
-                    let mut narrow = narrow.iter().copied();
-                    let mut wide = wide.iter().copied();
                     $(let $arg = argument!($type, narrow, wide);)*
                     return wasi.$name(memory, $($arg),*);
                 }
