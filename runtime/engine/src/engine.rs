@@ -96,6 +96,8 @@ fn wasmtime_config(stack: usize) -> Config {
     let mut config = Config::new();
     config
         .max_wasm_stack(stack)
+        // Not used, but it may not be smaller.
+        .async_stack_size(stack)
         .wasm_tail_call(true)
         .wasm_multi_memory(true)
         .wasm_relaxed_simd(true)

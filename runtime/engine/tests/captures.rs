@@ -1,0 +1,139 @@
+//! Every program of `tests/programs` is captured at safepoints, written, read back and
+//! resumed, and must end exactly as its uninterrupted run did.
+
+mod common;
+
+use common::{Captured, checkpoint, programs, resume, start};
+use wherry_engine::{Job, Module, Outcome, Reason, Settings};
+
+/// More captures in one run prove no more.
+const MAX_CAPTURES: usize = 300;
+
+#[derive(Debug, PartialEq)]
+struct End {
+    outcome: Outcome,
+    output: String,
+    memory: [u8; 32],
+}
+
+fn end(job: &Job, outcome: Outcome, output: &Captured) -> End {
+    End {
+        outcome,
+        output: output.text(),
+        memory: job.memory_digest(),
+    }
+}
+
+fn uninterrupted(module: &Module) -> End {
+    let output = Captured::default();
+    let mut job = start(module, output.settings());
+    let outcome = job.run().expect("it runs");
+    end(&job, outcome, &output)
+}
+
+fn counting(output: &Captured, countdown: u64) -> Settings {
+    Settings {
+        countdown: Some(countdown),
+        ..output.settings()
+    }
+}
+
+/// Captures after `step` safepoints, again and again, each time in a new instance.
+fn through_files(module: &Module, step: u64) -> (usize, End) {
+    let output = Captured::default();
+    let mut job = start(module, counting(&output, step));
+    let mut captures = 0;
+    loop {
+        let outcome = job.run().expect("it runs");
+        if outcome != Outcome::Stopped(Reason::Countdown) {
+            return (captures, end(&job, outcome, &output));
+        }
+        captures += 1;
+        let file = checkpoint(&mut job);
+        let countdown = (captures < MAX_CAPTURES).then_some(step);
+        job = resume(
+            module,
+            &file,
+            Settings {
+                countdown,
+                ..output.settings()
+            },
+        );
+    }
+}
+
+/// Stops after `step` safepoints, again and again, and goes on in the same process.
+fn in_place(module: &Module, step: u64) -> (usize, End) {
+    let output = Captured::default();
+    let mut job = start(module, counting(&output, step));
+    let mut stops = 0;
+    loop {
+        let outcome = job.run().expect("it runs");
+        if outcome != Outcome::Stopped(Reason::Countdown) {
+            return (stops, end(&job, outcome, &output));
+        }
+        stops += 1;
+        job.set_countdown((stops < MAX_CAPTURES).then_some(step));
+    }
+}
+
+#[test]
+fn captured_programs_end_as_uninterrupted_ones() {
+    for (name, module) in programs() {
+        let expected = uninterrupted(&module);
+        for step in [1, 2, 3, 7, 50] {
+            let (captures, found) = through_files(&module, step);
+            assert_eq!(found, expected, "{name}, captured every {step} safepoints");
+            assert!(captures > 0 || step > 1, "{name} was never captured");
+        }
+    }
+}
+
+#[test]
+fn programs_go_on_in_place() {
+    for (name, module) in programs() {
+        let expected = uninterrupted(&module);
+        for step in [1, 5] {
+            let (stops, found) = in_place(&module, step);
+            assert_eq!(found, expected, "{name}, stopped every {step} safepoints");
+            assert!(stops > 0 || step > 1, "{name} was never stopped");
+        }
+    }
+}
+
+/// The clocks of two runs differ, and they are part of the state; all else is compared.
+fn assert_same_state(a: &[u8], b: &[u8], name: &str) {
+    let (a, b) = (common::reader(a), common::reader(b));
+    assert_eq!(a.contents().execution, b.contents().execution, "{name}");
+    assert_eq!(a.contents().memories, b.contents().memories, "{name}");
+}
+
+fn captured_after(module: &Module, countdown: u64) -> Vec<u8> {
+    let output = Captured::default();
+    let mut job = start(module, counting(&output, countdown));
+    assert_eq!(
+        job.run().expect("it runs"),
+        Outcome::Stopped(Reason::Countdown)
+    );
+    checkpoint(&mut job)
+}
+
+#[test]
+fn a_countdown_stops_at_the_same_state_every_time() {
+    for (name, module) in programs() {
+        assert_same_state(
+            &captured_after(&module, 2),
+            &captured_after(&module, 2),
+            &name,
+        );
+    }
+}
+
+#[test]
+fn a_resumed_state_is_the_same_state() {
+    for (name, module) in programs() {
+        let file = captured_after(&module, 2);
+        let mut again = resume(&module, &file, Captured::default().settings());
+        assert_same_state(&file, &checkpoint(&mut again), &name);
+    }
+}
