@@ -2,64 +2,85 @@
 
 use wasmparser::{Validator, WasmFeatures};
 
-/// What compilers emit for WASI preview 1 and what can be captured and resumed the same way
-/// on every processor.
+/// What the instrumentation of a node can capture and resume.
 pub(crate) const SUPPORTED: WasmFeatures = WasmFeatures::WASM2
+    .union(WasmFeatures::RELAXED_SIMD)
+    .union(WasmFeatures::TAIL_CALL)
     .union(WasmFeatures::MULTI_MEMORY)
     .union(WasmFeatures::EXTENDED_CONST);
 
-/// Proposals that are refused, with the name they are refused by. A proposal that builds on
-/// others carries their flags, so that enabling it alone makes sense.
-const REFUSED: [(&str, WasmFeatures); 12] = [
-    ("threads (shared memory, atomics)", WasmFeatures::THREADS),
-    ("exception handling", WasmFeatures::EXCEPTIONS),
-    (
-        "exception handling (legacy)",
-        WasmFeatures::LEGACY_EXCEPTIONS.union(WasmFeatures::EXCEPTIONS),
-    ),
-    ("memory64", WasmFeatures::MEMORY64),
-    (
-        "typed function references",
-        WasmFeatures::FUNCTION_REFERENCES,
-    ),
-    (
-        "garbage collection",
-        WasmFeatures::GC.union(WasmFeatures::FUNCTION_REFERENCES),
-    ),
-    ("custom page sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
-    ("wide arithmetic", WasmFeatures::WIDE_ARITHMETIC),
-    (
-        "stack switching",
-        WasmFeatures::STACK_SWITCHING
-            .union(WasmFeatures::EXCEPTIONS)
-            .union(WasmFeatures::FUNCTION_REFERENCES),
-    ),
-    (
-        "shared-everything threads",
-        WasmFeatures::SHARED_EVERYTHING_THREADS.union(WasmFeatures::THREADS),
-    ),
-    ("memory control", WasmFeatures::MEMORY_CONTROL),
-    ("compact imports", WasmFeatures::COMPACT_IMPORTS),
-];
+/// A proposal that is refused.
+struct Proposal {
+    /// What it is refused by.
+    name: &'static str,
+    flag: WasmFeatures,
+    /// What it builds on: enabling it without these makes no sense.
+    builds_on: WasmFeatures,
+}
+
+const fn proposal(name: &'static str, flag: WasmFeatures, builds_on: WasmFeatures) -> Proposal {
+    Proposal {
+        name,
+        flag,
+        builds_on,
+    }
+}
+
+const REFUSED: [Proposal; 12] = {
+    use WasmFeatures as F;
+    [
+        proposal("threads (shared memory, atomics)", F::THREADS, F::empty()),
+        proposal("exception handling", F::EXCEPTIONS, F::empty()),
+        proposal(
+            "exception handling (legacy)",
+            F::LEGACY_EXCEPTIONS,
+            F::EXCEPTIONS,
+        ),
+        proposal("memory64", F::MEMORY64, F::empty()),
+        proposal(
+            "typed function references",
+            F::FUNCTION_REFERENCES,
+            F::empty(),
+        ),
+        proposal("garbage collection", F::GC, F::FUNCTION_REFERENCES),
+        proposal("custom page sizes", F::CUSTOM_PAGE_SIZES, F::empty()),
+        proposal("wide arithmetic", F::WIDE_ARITHMETIC, F::empty()),
+        proposal(
+            "stack switching",
+            F::STACK_SWITCHING,
+            F::EXCEPTIONS.union(F::FUNCTION_REFERENCES),
+        ),
+        proposal(
+            "shared-everything threads",
+            F::SHARED_EVERYTHING_THREADS,
+            F::THREADS,
+        ),
+        proposal("memory control", F::MEMORY_CONTROL, F::empty()),
+        proposal("compact imports", F::COMPACT_IMPORTS, F::empty()),
+    ]
+};
 
 /// The refused proposals that `wasm`, which is not valid with [`SUPPORTED`], needs to be
 /// valid. `None` if no set of proposals makes it valid.
 pub(crate) fn needed_by(wasm: &[u8]) -> Option<Vec<&'static str>> {
-    let alone = REFUSED
-        .iter()
-        .find(|(_, flags)| is_valid(wasm, SUPPORTED.union(*flags)));
-    if let Some((name, _)) = alone {
-        return Some(vec![name]);
+    let alone = REFUSED.iter().find(|proposal| {
+        is_valid(
+            wasm,
+            SUPPORTED.union(proposal.flag).union(proposal.builds_on),
+        )
+    });
+    if let Some(proposal) = alone {
+        return Some(vec![proposal.name]);
     }
-    let all = REFUSED
-        .iter()
-        .fold(SUPPORTED, |features, (_, flags)| features.union(*flags));
+    let all = REFUSED.iter().fold(SUPPORTED, |features, proposal| {
+        features.union(proposal.flag)
+    });
     is_valid(wasm, all).then(|| {
-        let is_needed = |flags: &WasmFeatures| !is_valid(wasm, all.difference(*flags));
+        let is_needed = |proposal: &&Proposal| !is_valid(wasm, all.difference(proposal.flag));
         REFUSED
             .iter()
-            .filter(|(_, flags)| is_needed(flags))
-            .map(|(name, _)| *name)
+            .filter(is_needed)
+            .map(|proposal| proposal.name)
             .collect()
     })
 }

@@ -305,9 +305,11 @@ mod tests {
     proptest! {
         #[test]
         fn written_and_read_again(
-            text in r"((localhost|[a-z]{1,9}\.[a-z]{2,3})(:[1-9][0-9]{0,3})?/)?[a-z0-9]{1,9}((\.|_|__|-{1,3})[a-z0-9]{1,9}){0,3}(/[a-z]{1,5}){0,2}(:[A-Za-z0-9_][A-Za-z0-9._-]{0,20})?"
+            registry in r"((localhost|[a-z]{1,9}\.[a-z]{2,3})(:[1-9][0-9]{0,3})?/)?",
+            name in r"[a-z0-9]{1,9}((_|__|-{1,3})[a-z0-9]{1,9}){0,3}(/[a-z0-9]{1,9}(\.[a-z]{1,5}){0,2}){0,2}",
+            tag in r"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,20})?",
         ) {
-            let reference = parsed(&text);
+            let reference = parsed(&format!("{registry}{name}{tag}"));
             prop_assert_eq!(parsed(&reference.to_string()).to_string(), reference.to_string());
         }
 
