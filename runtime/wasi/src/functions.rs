@@ -11,6 +11,15 @@
 /// `i64` are the wasm type `i64`. `-> errno` stands for one `i32` result, `-> never` (only
 /// `proc_exit`) for no result. Each is a method of [`Wasi`](crate::Wasi) that takes the
 /// guest's memory before these arguments.
+///
+/// ```
+/// macro_rules! names {
+///     ($(fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $result:ident;)*) => {
+///         [$(stringify!($name)),*]
+///     };
+/// }
+/// assert_eq!(wherry_wasi::for_each_function!(names).len(), 46);
+/// ```
 #[macro_export]
 macro_rules! for_each_function {
     ($callback:ident) => {

@@ -1,7 +1,7 @@
 //! The host's side of a job's files: the directories it was given, what they know about a
 //! file, and the identity under which the job sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -95,48 +95,57 @@ impl FileId {
 }
 
 /// Gives files the numbers that the job sees. Programs remember them (SQLite refuses a
-/// database whose inode has changed), so a file keeps its numbers across a restore.
+/// database whose inode has changed), so a file keeps its numbers across a restore, and no
+/// file that appears later gets them.
 #[derive(Debug, Default)]
 pub(crate) struct Identities {
-    /// How often the job was restored. It is part of every device number, so that a file
-    /// first seen now cannot be taken for one that was seen before.
-    pub(crate) generation: u32,
-    /// Devices of the host in the order in which they were seen.
-    devices: Vec<u64>,
-    /// Numbers of restored files.
-    restored: BTreeMap<FileId, FileId>,
+    /// Device numbers of the job, by those of the host: no number for two devices.
+    devices: BTreeMap<u64, u64>,
+    /// Files whose inode is not the host's.
+    files: BTreeMap<FileId, FileId>,
+    /// The numbers of those files.
+    taken: BTreeSet<FileId>,
 }
 
+/// Where inodes start that are not the host's.
+const MADE_UP: u64 = 1 << 62;
+
 impl Identities {
-    pub(crate) fn restore(generation: u32) -> Self {
-        Self {
-            generation,
-            ..Self::default()
+    /// Makes the job see the device `host` as `guest`, if neither has another number yet.
+    pub(crate) fn keep_device(&mut self, host: u64, guest: u64) {
+        if !self.devices.values().any(|&taken| taken == guest) {
+            self.devices.entry(host).or_insert(guest);
         }
     }
 
-    /// Makes the job see `host` as `guest`.
+    /// Makes the job see the file `host` as `guest`.
     pub(crate) fn keep(&mut self, host: FileId, guest: FileId) {
-        self.restored.insert(host, guest);
+        self.files.insert(host, guest);
+        self.taken.insert(guest);
     }
 
-    /// The numbers that the job sees.
+    /// The number of a device that the job sees. They count up from 1.
+    pub(crate) fn device(&mut self, host: u64) -> u64 {
+        let last = self.devices.values().max().copied().unwrap_or(0);
+        *self.devices.entry(host).or_insert(last.saturating_add(1))
+    }
+
+    /// The numbers of a file that the job sees.
     pub(crate) fn guest(&mut self, host: FileId) -> FileId {
-        if let Some(&guest) = self.restored.get(&host) {
+        if let Some(&guest) = self.files.get(&host) {
             return guest;
         }
-        let index = match self.devices.iter().position(|&dev| dev == host.dev) {
-            Some(index) => index,
-            None => {
-                self.devices.push(host.dev);
-                self.devices.len() - 1
-            }
-        };
-        let index = u64::try_from(index).unwrap_or(u64::MAX).saturating_add(1);
-        FileId {
-            dev: (u64::from(self.generation) << 32) | index,
-            ino: host.ino,
+        let dev = self.device(host.dev);
+        let guest = FileId { dev, ino: host.ino };
+        if !self.taken.contains(&guest) {
+            return guest;
         }
+        let all = FileId { dev, ino: MADE_UP }..=FileId { dev, ino: u64::MAX };
+        let last = self.taken.range(all).next_back();
+        let ino = last.map_or(MADE_UP, |last| last.ino.saturating_add(1));
+        let guest = FileId { dev, ino };
+        self.keep(host, guest);
+        guest
     }
 
     /// What the job is told about a file.
@@ -186,4 +195,43 @@ pub(crate) fn join(base: &Path, path: &Path) -> PathBuf {
         }
     }
     joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(dev: u64, ino: u64) -> FileId {
+        FileId { dev, ino }
+    }
+
+    #[test]
+    fn devices_count_up_and_inodes_are_the_hosts() {
+        let mut identities = Identities::default();
+        assert_eq!(identities.guest(id(77, 5)), id(1, 5));
+        assert_eq!(identities.guest(id(66, 5)), id(2, 5));
+        assert_eq!(identities.guest(id(77, 6)), id(1, 6));
+    }
+
+    #[test]
+    fn kept_numbers_are_given_to_no_other_file() {
+        let mut identities = Identities::default();
+        identities.keep_device(77, 1);
+        // Another device that had the same number.
+        identities.keep_device(66, 1);
+        identities.keep(id(77, 8), id(1, 5));
+        assert_eq!(identities.guest(id(77, 8)), id(1, 5));
+        let first = identities.guest(id(77, 5));
+        assert_eq!(first, id(1, MADE_UP));
+        assert_eq!(identities.guest(id(77, 5)), first);
+        assert_eq!(identities.guest(id(66, 5)), id(2, 5));
+    }
+
+    #[test]
+    fn joining_goes_by_name() {
+        let joined = |path: &str| join(Path::new("a/b"), Path::new(path));
+        assert_eq!(joined("./c/../d/"), Path::new("a/b/d"));
+        assert_eq!(joined("../.."), Path::new(""));
+        assert_eq!(joined("../../../x"), Path::new("x"));
+    }
 }

@@ -16,7 +16,7 @@
 //!   One that leads out of its directory is refused with `perm`.
 //! - `fd_readdir` lists by name, from a copy taken at cookie 0.
 //! - Standard streams have size and times 0 unless they are regular files.
-//! - Device numbers are the order in which devices were seen, not the host's.
+//! - Device numbers count up in the order in which devices were seen.
 
 mod clock;
 mod config;

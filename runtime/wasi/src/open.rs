@@ -74,6 +74,9 @@ impl Wasi {
         let read_only = self.writable_mount(place.mount).is_err();
         let (file, access) = open(&directory.dir, &path, &how, read_only)?;
         let descriptor = describe(file, place, access, how.flags, base, inheriting)?;
+        if how.oflags.create {
+            descriptor.not_a_directory()?;
+        }
         let fd = self.table.insert(descriptor)?;
         Ok(memory.put_u32(result, fd)?)
     }

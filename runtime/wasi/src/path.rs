@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use cap_fs_ext::{DirExt, SystemTimeSpec};
+use cap_std::fs::{Dir, Metadata};
 
 use crate::host::join;
 use crate::memory::GuestMemory;
@@ -52,11 +53,7 @@ impl Wasi {
         memory.range(result, Filestat::SIZE)?;
         let path = path_at(memory, path, len)?;
         let directory = self.table.directory(fd, Rights::PATH_FILESTAT_GET)?;
-        let metadata = if follow {
-            directory.dir.metadata(path)?
-        } else {
-            directory.dir.symlink_metadata(path)?
-        };
+        let metadata = metadata(&directory.dir, &path, follow)?;
         let filestat = self.identities.filestat(&metadata);
         Ok(memory.put(result, &filestat.encode())?)
     }
@@ -81,7 +78,10 @@ impl Wasi {
         let (atim, mtim) = NewTime::decode(atim, mtim, flags)?;
         let path = path_at(memory, path, len)?;
         let directory = self.changeable(fd, Rights::PATH_FILESTAT_SET_TIMES)?;
-        if follow {
+        if has_slash(&path) {
+            metadata(&directory.dir, &path, follow)?;
+        }
+        if follow || has_slash(&path) {
             DirExt::set_times(&directory.dir, path, spec(atim), spec(mtim))?;
         } else {
             directory
@@ -187,9 +187,7 @@ impl Wasi {
         let old = self.changeable(old_fd, Rights::PATH_RENAME_SOURCE)?;
         let new = self.changeable(new_fd, Rights::PATH_RENAME_TARGET)?;
         // cap-std ignores a slash at the end of the new name; only a directory may have one.
-        if without_slash(&new_path) != new_path.as_os_str()
-            && !old.dir.symlink_metadata(&old_path)?.is_dir()
-        {
+        if has_slash(&new_path) && !old.dir.symlink_metadata(&old_path)?.is_dir() {
             return Err(Errno::Notdir.into());
         }
         old.dir.rename(&old_path, &new.dir, &new_path)?;
@@ -215,7 +213,7 @@ impl Wasi {
         let target = path_at(memory, target, target_len)?;
         let path = path_at(memory, path, len)?;
         let directory = self.changeable(fd, Rights::PATH_SYMLINK)?;
-        Ok(cap_std::fs::Dir::symlink(&directory.dir, target, path)?)
+        Ok(Dir::symlink(&directory.dir, target, path)?)
     }
 
     /// Removes a file or symbolic link.
@@ -280,6 +278,28 @@ pub(crate) fn path_at(memory: &[u8], address: u32, len: u32) -> Result<PathBuf, 
         return Err(Errno::Inval);
     }
     Ok(PathBuf::from(path))
+}
+
+/// What the host knows about a file. With a slash at its end, which cap-std ignores, a path
+/// leads to a directory or nowhere.
+fn metadata(dir: &Dir, path: &Path, follow: bool) -> Result<Metadata, Fault> {
+    if has_slash(path) {
+        let metadata = dir.metadata(path)?;
+        return if metadata.is_dir() {
+            Ok(metadata)
+        } else {
+            Err(Errno::Notdir.into())
+        };
+    }
+    Ok(if follow {
+        dir.metadata(path)?
+    } else {
+        dir.symlink_metadata(path)?
+    })
+}
+
+fn has_slash(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b"/")
 }
 
 /// `path` without slashes at its end, unless it is nothing else.

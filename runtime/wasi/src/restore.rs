@@ -121,9 +121,12 @@ impl Wasi {
         blobs: &dyn BlobSource,
     ) -> Result<Self, RestoreError> {
         let mounts = match_mounts(state, &config)?;
-        let generation = state.generation.checked_add(1);
-        let generation = generation.ok_or(invalid("it was restored too often"))?;
-        let mut identities = Identities::restore(generation);
+        let mut identities = Identities::default();
+        for (mount, saved) in mounts.iter().zip(&state.mounts) {
+            let metadata = mount.metadata(Path::new(""));
+            let metadata = metadata.map_err(|error| RestoreError::file(&mount.guest, error))?;
+            identities.keep_device(FileId::of(&metadata).dev, saved.dev);
+        }
         let scratch = mounts.iter().find(|mount| mount.scratch);
         if let Some(scratch) = scratch {
             scratch::restore(&scratch.dir, &state.scratch, &mut identities, blobs)?;

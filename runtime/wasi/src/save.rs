@@ -88,28 +88,33 @@ impl Wasi {
             descriptors.insert(fd, files.descriptor(descriptor)?);
         }
         let orphans = files.orphans;
+        let mounts = self.mounts.iter();
+        let mounts = mounts.map(|mount| mount.save(&mut self.identities));
+        let mounts = mounts.collect::<Result<_, _>>()?;
         Ok(WasiState {
             args: self.args.clone(),
             env: self.env.clone(),
-            mounts: self.mounts.iter().map(MountRoot::save).collect(),
+            mounts,
             descriptors,
             orphans,
             scratch: tree.nodes,
             clocks: self.clocks.save(),
             random: RandomState::save(&self.random),
-            generation: self.identities.generation,
             pending_poll: self.pending_poll.clone(),
         })
     }
 }
 
 impl MountRoot {
-    fn save(&self) -> MountState {
-        MountState {
+    fn save(&self, identities: &mut Identities) -> Result<MountState, SaveError> {
+        let metadata = self.dir.dir_metadata();
+        let metadata = metadata.map_err(|error| SaveError::io(self.guest.as_bytes(), error))?;
+        Ok(MountState {
             guest: self.guest.clone(),
             read_only: self.read_only,
             scratch: self.scratch,
-        }
+            dev: identities.device(FileId::of(&metadata).dev),
+        })
     }
 }
 

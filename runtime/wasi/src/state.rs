@@ -28,8 +28,6 @@ pub struct WasiState {
     pub clocks: ClockState,
     /// Random numbers.
     pub random: RandomState,
-    /// How often the job was restored.
-    pub generation: u32,
     /// The wait in which the job was interrupted.
     pub pending_poll: Option<PendingPoll>,
 }
@@ -43,6 +41,8 @@ pub struct MountState {
     pub read_only: bool,
     /// Whether it is the scratch directory.
     pub scratch: bool,
+    /// The device number under which the job knows it.
+    pub dev: u64,
 }
 
 /// An open descriptor.

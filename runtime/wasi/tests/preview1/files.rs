@@ -240,6 +240,13 @@ fn attributes_are_the_same_through_path_and_descriptor() {
     assert_ne!(other.ino, stat.ino);
     assert_eq!(guest.path_filestat(ROOT, 0, ".").unwrap().filetype, 3);
     assert_eq!(guest.path_filestat(ROOT, 0, "h"), failed(Errno::Noent));
+    assert_eq!(guest.path_filestat(ROOT, 0, "f/"), failed(Errno::Notdir));
+    let set_times = guest.path_set_times(ROOT, FOLLOW, "f/", (0, 0), 4);
+    assert_eq!(set_times, failed(Errno::Notdir));
+    guest.mkdir(ROOT, "d").unwrap();
+    guest.symlink("d", ROOT, "link").unwrap();
+    let directory = guest.path_filestat(ROOT, 0, "d").unwrap();
+    assert_eq!(guest.path_filestat(ROOT, 0, "link/"), Ok(directory));
     assert_eq!(guest.path_filestat(ROOT, 4, "f"), failed(Errno::Inval));
 }
 

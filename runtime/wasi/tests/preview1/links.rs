@@ -14,6 +14,9 @@ fn symbolic_links_are_read_as_far_as_there_is_room() {
     guest.create(ROOT, "f", b"");
     assert_eq!(guest.readlink(ROOT, "f", 4), failed(Errno::Inval));
     assert_eq!(guest.readlink(ROOT, "none", 4), failed(Errno::Noent));
+    guest.mkdir(ROOT, "d").unwrap();
+    guest.symlink("d", ROOT, "to-dir").unwrap();
+    assert_eq!(guest.readlink(ROOT, "to-dir/", 4), failed(Errno::Inval));
 }
 
 #[test]
@@ -90,6 +93,7 @@ fn hard_links_are_the_same_file() {
     }
     assert_eq!(guest.link(ROOT, "f", ROOT, "x/"), failed(Errno::Noent));
     assert_eq!(guest.link(ROOT, "d", ROOT, "x"), failed(Errno::Perm));
+    assert_eq!(guest.link(ROOT, "f/", ROOT, "x"), failed(Errno::Notdir));
     assert_eq!(guest.link(ROOT, "none", ROOT, "x"), failed(Errno::Noent));
 }
 

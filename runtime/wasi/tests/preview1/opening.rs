@@ -69,6 +69,7 @@ fn a_directory_is_opened_to_be_read() {
         assert_eq!(result, failed(Errno::Inval));
     }
     assert_eq!(open(&mut guest, CREAT | EXCL, 0), failed(Errno::Exist));
+    assert_eq!(open(&mut guest, CREAT, 0), failed(Errno::Isdir));
     assert_eq!(open(&mut guest, TRUNC, 0), failed(Errno::Isdir));
 }
 

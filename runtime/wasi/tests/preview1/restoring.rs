@@ -191,6 +191,7 @@ fn identities_survive_and_do_not_collide() {
         let stat = guest
             .path_filestat(ROOT, 0, &format!("new{number}"))
             .unwrap();
+        assert_eq!(stat.dev, before[0].dev);
         assert!(!ids(before).contains(&(stat.dev, stat.ino)));
     }
 }
