@@ -14,6 +14,7 @@ mod pull;
 mod push;
 mod registry;
 mod session;
+mod transport;
 
 pub use error::RegistryError;
 pub use progress::{Progress, Quiet};

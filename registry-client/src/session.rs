@@ -1,21 +1,15 @@
 //! Requests to one repository of one registry: scheme, authorization, and what the answers mean.
 
-use std::net::IpAddr;
-use std::time::Duration;
-
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
-use reqwest::{Body, Certificate, Client, Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Body, Certificate, Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use wherry_packager::{Descriptor, Digest, MAX_DOCUMENT_SIZE, media_type};
 
 use crate::credentials::Credential;
 use crate::error::{RegistryError, innermost};
+use crate::transport;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Without a byte for so long, a transfer is given up. Registries that keep blobs in an
-/// object store can take minutes to answer the end of an upload.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 const MAX_ERROR_BODY: usize = 64 << 10;
 
 /// Requests to one repository of one registry.
@@ -54,11 +48,12 @@ impl Session {
             plain,
             certificates,
         } = target;
-        let plain = plain || (is_loopback(registry) && answers_in_plain(registry).await?);
+        let plain = plain
+            || (transport::is_loopback(registry) && transport::answers_in_plain(registry).await?);
         let scheme = if plain { "http" } else { "https" };
-        let base = Url::parse(&format!("{scheme}://{}/v2/", host_of(registry)))
+        let base = Url::parse(&format!("{scheme}://{}/v2/", transport::host_of(registry)))
             .map_err(|error| RegistryError::Setup(error.to_string()))?;
-        let mut builder = client(registry).https_only(!plain);
+        let mut builder = transport::client(registry).https_only(!plain);
         if !certificates.is_empty() {
             builder = builder.tls_certs_merge(certificates.iter().cloned());
         }
@@ -363,61 +358,6 @@ pub(crate) async fn read_limited(
     Ok(bytes)
 }
 
-fn client(registry: &str) -> reqwest::ClientBuilder {
-    let builder = Client::builder()
-        .user_agent(concat!("wherry/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(IDLE_TIMEOUT);
-    // A proxy cannot reach this machine's loopback.
-    if is_loopback(registry) {
-        builder.no_proxy()
-    } else {
-        builder
-    }
-}
-
-/// Whether a registry on loopback speaks plain HTTP. A TLS server answers 400 to it. Nothing
-/// secret is sent.
-async fn answers_in_plain(registry: &str) -> Result<bool, RegistryError> {
-    let http = client(registry)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(|error| RegistryError::Setup(innermost(&error)))?;
-    match http
-        .request(Method::GET, format!("http://{registry}/v2/"))
-        .send()
-        .await
-    {
-        Ok(response) => Ok(response.status() != StatusCode::BAD_REQUEST),
-        Err(error) if error.is_connect() => Err(RegistryError::transport(registry, error)),
-        Err(_) => Ok(false),
-    }
-}
-
-fn is_loopback(registry: &str) -> bool {
-    let Ok(url) = Url::parse(&format!("http://{registry}/")) else {
-        return false;
-    };
-    let host = url.host_str().unwrap_or_default();
-    let address: Option<IpAddr> = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse()
-        .ok();
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || address.is_some_and(|address| address.is_loopback())
-}
-
-/// The host that serves a registry's API: Docker Hub has another one than its name says.
-fn host_of(registry: &str) -> &str {
-    if registry == "docker.io" {
-        "registry-1.docker.io"
-    } else {
-        registry
-    }
-}
-
 fn is_html(response: &Response) -> bool {
     let content_type = response
         .headers()
@@ -459,29 +399,6 @@ fn message_of(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn loopback() {
-        for registry in [
-            "localhost",
-            "localhost:5000",
-            "127.0.0.1:1",
-            "127.9.9.9",
-            "[::1]:5000",
-            "a.localhost:1",
-        ] {
-            assert!(is_loopback(registry), "{registry}");
-        }
-        for registry in [
-            "localhost.example.org",
-            "10.0.0.1:5000",
-            "127.0.0.1.example.org",
-            "[::2]",
-            "ghcr.io",
-        ] {
-            assert!(!is_loopback(registry), "{registry}");
-        }
-    }
 
     #[test]
     fn a_refusal_is_quoted_without_control_characters() {
