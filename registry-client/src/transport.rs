@@ -13,6 +13,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// object store can take minutes to answer the end of an upload.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// The settings that every client of ours has.
 pub(crate) fn client(registry: &str) -> reqwest::ClientBuilder {
     let builder = Client::builder()
         .user_agent(concat!("wherry/", env!("CARGO_PKG_VERSION")))
@@ -33,17 +34,14 @@ pub(crate) async fn answers_in_plain(registry: &str) -> Result<bool, RegistryErr
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .map_err(|error| RegistryError::Setup(innermost(&error)))?;
-    match http
-        .request(Method::GET, format!("http://{registry}/v2/"))
-        .send()
-        .await
-    {
+    match http.get(format!("http://{registry}/v2/")).send().await {
         Ok(response) => Ok(response.status() != StatusCode::BAD_REQUEST),
         Err(error) if error.is_connect() => Err(RegistryError::transport(registry, error)),
         Err(_) => Ok(false),
     }
 }
 
+/// Whether a registry is on this machine, so that its bytes cross no network.
 pub(crate) fn is_loopback(registry: &str) -> bool {
     let Ok(url) = Url::parse(&format!("http://{registry}/")) else {
         return false;
