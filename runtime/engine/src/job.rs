@@ -375,7 +375,11 @@ fn check_mounts(needed: &snapshot::Settings, settings: &Settings) -> Result<(), 
     Ok(())
 }
 
-fn wasi_state(contents: &Contents) -> Result<WasiState, Error> {
+/// The state of the WASI host in a checkpoint: descriptors, files, clocks.
+///
+/// # Errors
+/// If it is damaged.
+pub fn wasi_state(contents: &Contents) -> Result<WasiState, Error> {
     let damaged = |reason: String| {
         Error::Checkpoint(snapshot::Error::Damaged {
             part: "section wasi",

@@ -36,7 +36,7 @@ pub use control::Control;
 pub use engine::{Engine, EngineConfig};
 pub use error::Error;
 pub use file::write_atomically;
-pub use job::Job;
+pub use job::{Job, wasi_state};
 pub use module::Module;
 pub use outcome::{BacktraceFrame, Outcome, Reason, Trap, TrapKind};
 pub use settings::{Command, Input, Limits, Mount, Output, Scratch, Settings, Stdio};

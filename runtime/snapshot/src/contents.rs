@@ -76,8 +76,6 @@ pub struct Accounting {
     pub wall_ns: u64,
     /// CPU time in nanoseconds.
     pub cpu_ns: u64,
-    /// Bytes written to standard output and standard error.
-    pub output_bytes: u64,
 }
 
 /// Where a checkpoint stands among those of its job.

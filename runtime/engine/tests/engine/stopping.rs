@@ -1,13 +1,11 @@
 //! Requests, limits and traps: how a run ends, and what is left of the job.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
-use common::{Captured, checkpoint, command, module, resume, start};
+use crate::common::{Captured, checkpoint, command, module, resume, start};
 use wherry_engine::{
     Control, Error, Input, Job, Limits, Outcome, Reason, Settings, Stdio, TrapKind,
 };
@@ -43,7 +41,7 @@ fn a_request_stops_a_loop_that_never_ends() {
 
 /// How often the loop that never ends has been around.
 fn rounds(file: &[u8]) -> u64 {
-    let reader = common::reader(file);
+    let reader = crate::common::reader(file);
     let mut content = vec![0; 1 << 16];
     let memory = &reader.contents().memories[0];
     reader

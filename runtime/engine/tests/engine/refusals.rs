@@ -1,16 +1,14 @@
 //! What is refused, and that the message names it.
 
-mod common;
-
 use std::fs;
 use std::io::Cursor;
 use std::os::unix::fs::PermissionsExt;
 
-use common::{Captured, checkpoint, command, module, start};
+use crate::common::{Captured, checkpoint, command, module, reader, start};
 use wherry_engine::{Control, Engine, EngineConfig, Error, Job, Module, Mount, Outcome, Settings};
 use wherry_snapshot::Reader;
 
-const LOOP: &str = include_str!("programs/loop.wat");
+const LOOP: &str = include_str!("../programs/loop.wat");
 
 fn refused_start(module: &Module) -> String {
     let control = Control::new().expect("a control");
@@ -70,7 +68,7 @@ fn bytes_that_are_no_module_are_refused() {
 #[test]
 fn a_checkpoint_of_another_module_is_refused() {
     let file = stopped(Captured::default().settings());
-    let message = refused_resume(&module(include_str!("programs/fib.wat")), &file);
+    let message = refused_resume(&module(include_str!("../programs/fib.wat")), &file);
     assert!(message.contains("is of module sha256:"), "{message}");
 }
 
@@ -113,7 +111,7 @@ fn a_missing_directory_is_refused_by_name() {
             mounts: vec![mount],
             ..Captured::default().settings()
         };
-        Job::resume(&module(LOOP), &common::reader(&file), settings, &control)
+        Job::resume(&module(LOOP), &reader(&file), settings, &control)
     };
     let read_only = Mount {
         read_only: true,

@@ -40,6 +40,12 @@ pub(crate) fn programs() -> Vec<(String, Module)> {
     programs
 }
 
+/// A workload that is checked in, built from ordinary source.
+pub(crate) fn prebuilt(name: &str) -> Module {
+    let workloads = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../workloads/prebuilt");
+    ENGINE.load(std::fs::read(workloads.join(name)).expect("a workload"))
+}
+
 /// What a program writes to its standard output.
 #[derive(Clone, Default)]
 pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -72,7 +78,8 @@ impl Write for Captured {
 /// A command whose random numbers are the same every time.
 pub(crate) fn command() -> Command {
     Command {
-        args: vec!["program".to_owned()],
+        // The workloads read it as how much they have to do.
+        args: vec!["program".to_owned(), "50".to_owned()],
         seed: Some([7; 32]),
         ..Command::default()
     }

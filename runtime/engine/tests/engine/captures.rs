@@ -1,9 +1,7 @@
 //! Every program of `tests/programs` is captured at safepoints, written, read back and
 //! resumed, and must end exactly as its uninterrupted run did.
 
-mod common;
-
-use common::{Captured, checkpoint, programs, resume, start};
+use crate::common::{Captured, checkpoint, prebuilt, programs, reader, resume, start};
 use wherry_engine::{Job, Module, Outcome, Reason, Settings};
 
 /// More captures in one run prove no more.
@@ -90,6 +88,21 @@ fn captured_programs_end_as_uninterrupted_ones() {
 }
 
 #[test]
+fn captured_workloads_end_as_uninterrupted_ones() {
+    for name in ["nbody.wasm", "spectral.wasm"] {
+        let module = prebuilt(name);
+        let expected = uninterrupted(&module);
+        assert_eq!(expected.outcome, Outcome::Exited(0), "{name}");
+        assert!(!expected.output.is_empty(), "{name}");
+        for step in [101, 397] {
+            let (captures, found) = through_files(&module, step);
+            assert_eq!(found, expected, "{name}, captured every {step} safepoints");
+            assert!(captures > 0, "{name}, captured every {step} safepoints");
+        }
+    }
+}
+
+#[test]
 fn programs_go_on_in_place() {
     for (name, module) in programs() {
         let expected = uninterrupted(&module);
@@ -103,7 +116,7 @@ fn programs_go_on_in_place() {
 
 /// The clocks of two runs differ, and they are part of the state; all else is compared.
 fn assert_same_state(a: &[u8], b: &[u8], name: &str) {
-    let (a, b) = (common::reader(a), common::reader(b));
+    let (a, b) = (reader(a), reader(b));
     assert_eq!(a.contents().execution, b.contents().execution, "{name}");
     assert_eq!(a.contents().memories, b.contents().memories, "{name}");
 }

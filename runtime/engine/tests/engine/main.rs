@@ -1,0 +1,6 @@
+//! Tests of the engine through its public interface. One binary, so that it links once.
+
+mod captures;
+mod common;
+mod refusals;
+mod stopping;
