@@ -1,17 +1,19 @@
 //! The way back to a resume point, taken while rewinding.
 //!
 //! A function's dispatch pops its frame and jumps to the site that the frame names; where
-//! that lies in a loop, to the loop's header, whose dispatch goes on inside. The last jump of
-//! all ends the rewinding *before* it is taken, so that no path leads from cold code into a
-//! loop's hot path: that would cost the loop its registers.
+//! that lies in a loop, to the loop's header, whose dispatch goes on inside. Each dispatch
+//! restores what its own targets need and no more: a value that only an inner loop needs must
+//! not be live in the outer one. The last jump of all ends the rewinding *before* it is
+//! taken, so that no path leads from cold code into a loop's hot path. Both keep the loops'
+//! registers for the loops.
 
 use wasm_encoder::{BlockType, Instruction as I};
+use wherry_snapshot::Slot;
 
 use crate::{
-    Error,
     code::{Code, Label},
     function::{SiteId, SiteKind},
-    helpers::{SITE_REGISTER, at},
+    map::Type,
     module::index,
     rewrite::Rewriter,
 };
@@ -28,110 +30,122 @@ pub(crate) struct Target {
 pub(crate) fn into_function<'a>(
     rewriter: &mut Rewriter<'_, 'a>,
     targets: &[Target],
-) -> Result<Vec<Code<'a>>, Error> {
+) -> Vec<Code<'a>> {
     let polls = rewriter.function.sites[0].kind == SiteKind::Entry;
-    let mut table = Table::default();
-    for target in targets {
-        for site in target.first..=target.last {
-            let dynamic = rewriter.function.sites[site].kind == SiteKind::Dynamic;
-            let callee = if dynamic { rewriter.callee } else { None };
-            let values = rewriter.saved(site);
-            let mut code = rewriter.helpers.load(&values, callee);
-            code.extend(arrive(rewriter, target, site));
-            table.add(rewriter.label(), code, target.label);
-        }
-    }
     let mut code = new(if polls {
         rewriter.helpers.uncount()
     } else {
         Vec::new()
     });
-    code.extend(new([I::I32Const(0)]));
-    code.extend(new(rewriter.helpers.top_site()));
-    code.extend(new([I::I32Store(at(
-        SITE_REGISTER,
-        0,
-        rewriter.helpers.indices.frames,
-    ))]));
-    code.extend(table.into_code(rewriter, 0));
-    Ok(code)
+    code.extend(new(rewriter.helpers.pop(&rewriter.layout)));
+    code.extend(restore(rewriter, targets, &[]));
+    code.extend(jump(rewriter, targets));
+    code
 }
 
-/// Dispatch at a loop's header, with the locals restored and the site in its register.
-pub(crate) fn into_loop<'a>(rewriter: &mut Rewriter<'_, 'a>, targets: &[Target]) -> Vec<Code<'a>> {
-    let mut table = Table::default();
-    for target in targets {
-        for site in target.first..=target.last {
-            let code = arrive(rewriter, target, site);
-            if code.is_empty() {
-                table.labels.push(target.label);
-            } else if site > target.first + 1 {
-                // All sites inside a loop are reached the same way.
-                table.repeat();
-            } else {
-                table.add(rewriter.label(), code, target.label);
-            }
+/// Dispatch at the header of the loop that polls at `poll`: what is live there was restored
+/// on the way.
+pub(crate) fn into_loop<'a>(
+    rewriter: &mut Rewriter<'_, 'a>,
+    poll: SiteId,
+    targets: &[Target],
+) -> Vec<Code<'a>> {
+    let restored = rewriter.slots(poll);
+    let mut code = restore(rewriter, targets, &restored);
+    code.extend(jump(rewriter, targets));
+    code
+}
+
+/// Loads what the targets need. A target finds zeros in what only others need.
+fn restore<'a>(
+    rewriter: &mut Rewriter<'_, 'a>,
+    targets: &[Target],
+    restored: &[(Slot, Type)],
+) -> Vec<Code<'a>> {
+    let mut needed: Vec<(Slot, Type)> = targets
+        .iter()
+        .flat_map(|target| rewriter.slots(target.first))
+        .collect();
+    needed.sort_unstable();
+    needed.dedup();
+    needed.retain(|slot| restored.binary_search(slot).is_err());
+    let mut code = Vec::new();
+    for (slot, ty) in needed {
+        if let Some(offset) = rewriter.layout.offset(slot, ty) {
+            let local = rewriter.local_of(slot, ty.value_type());
+            code.extend(rewriter.helpers.load(ty.value_type(), offset));
+            code.push(I::LocalSet(local));
         }
     }
-    let first = targets.first().map_or(0, |target| target.first);
-    table.into_code(rewriter, first)
+    let dynamic = targets
+        .iter()
+        .any(|target| target.kind == SiteKind::Dynamic);
+    if let (true, Some(callee)) = (dynamic, rewriter.callee) {
+        code.extend(
+            rewriter
+                .helpers
+                .load(wasm_encoder::ValType::I32, rewriter.layout.callee()),
+        );
+        code.push(I::LocalSet(callee));
+    }
+    new(code)
 }
 
-/// What is left to do before the jump to `target` on the way to `site`.
-fn arrive(rewriter: &Rewriter<'_, '_>, target: &Target, site: SiteId) -> Vec<I<'static>> {
+/// Jumps to the target that holds the frame's site. A site that is not there can only come
+/// from a forged checkpoint, and traps.
+fn jump<'a>(rewriter: &mut Rewriter<'_, 'a>, targets: &[Target]) -> Vec<Code<'a>> {
+    let nowhere = rewriter.label();
+    let (mut labels, mut stubs) = (Vec::new(), Vec::new());
+    for target in targets {
+        let inside = target.last - target.first;
+        labels.push(stub(rewriter, target, true, &mut stubs));
+        if inside > 0 {
+            let label = stub(rewriter, target, false, &mut stubs);
+            labels.extend(std::iter::repeat_n(label, inside));
+        }
+    }
+    let mut code = vec![Code::Block(nowhere, BlockType::Empty)];
+    for (label, ..) in stubs.iter().rev() {
+        code.push(Code::Block(*label, BlockType::Empty));
+    }
+    let first = rewriter.first_site + targets.first().map_or(0, |target| index(target.first));
+    code.extend(new(rewriter
+        .helpers
+        .load(wasm_encoder::ValType::I32, rewriter.layout.site())));
+    code.extend(new([I::I32Const(first.cast_signed()), I::I32Sub]));
+    code.push(Code::BrTable(labels, nowhere));
+    for (_, stub, target) in stubs {
+        code.push(Code::End);
+        code.extend(new(stub));
+        code.push(Code::Br(target));
+    }
+    code.push(Code::End);
+    code.extend(new([I::Unreachable]));
+    code
+}
+
+/// Where the table leads for a target: to itself, or to code that is run before. `arrived`
+/// says that the target is the site itself, not a loop around it.
+fn stub(
+    rewriter: &mut Rewriter<'_, '_>,
+    target: &Target,
+    arrived: bool,
+    stubs: &mut Vec<(Label, Vec<I<'static>>, Label)>,
+) -> Label {
     let mut code = Vec::new();
     if target.kind == SiteKind::Loop {
         // The header polls once more than the uninterrupted program did.
         code.extend(rewriter.helpers.uncount());
     }
-    if site == target.first && matches!(target.kind, SiteKind::Loop | SiteKind::Entry) {
+    if arrived && matches!(target.kind, SiteKind::Loop | SiteKind::Entry) {
         code.extend(rewriter.helpers.resumed());
     }
-    code
-}
-
-/// A `br_table` whose entries may run code before they jump on.
-#[derive(Default)]
-struct Table {
-    labels: Vec<Label>,
-    stubs: Vec<(Label, Vec<I<'static>>, Label)>,
-}
-
-impl Table {
-    fn add(&mut self, stub: Label, code: Vec<I<'static>>, target: Label) {
-        self.labels.push(stub);
-        self.stubs.push((stub, code, target));
+    if code.is_empty() {
+        return target.label;
     }
-
-    fn repeat(&mut self) {
-        self.labels.extend(self.labels.last().copied());
-    }
-
-    /// Jumps by the site register; `first` is the site of the first entry. A site that is
-    /// not there can only come from a forged checkpoint, and traps.
-    fn into_code<'a>(self, rewriter: &mut Rewriter<'_, 'a>, first: SiteId) -> Vec<Code<'a>> {
-        let first = rewriter.first_site + index(first);
-        let nowhere = rewriter.label();
-        let mut code = vec![Code::Block(nowhere, BlockType::Empty)];
-        for (label, ..) in self.stubs.iter().rev() {
-            code.push(Code::Block(*label, BlockType::Empty));
-        }
-        code.extend(new([
-            I::I32Const(0),
-            I::I32Load(at(SITE_REGISTER, 0, rewriter.helpers.indices.frames)),
-            I::I32Const(first.cast_signed()),
-            I::I32Sub,
-        ]));
-        code.push(Code::BrTable(self.labels, nowhere));
-        for (_, stub, target) in self.stubs {
-            code.push(Code::End);
-            code.extend(new(stub));
-            code.push(Code::Br(target));
-        }
-        code.push(Code::End);
-        code.extend(new([I::Unreachable]));
-        code
-    }
+    let label = rewriter.label();
+    stubs.push((label, code, target.label));
+    label
 }
 
 fn new<'a>(code: impl IntoIterator<Item = I<'static>>) -> Vec<Code<'a>> {

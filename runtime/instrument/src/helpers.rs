@@ -1,22 +1,23 @@
 //! Functions that the pass adds: they store and load frames, make host calls, and resume
 //! functions by identity.
 //!
-//! A frame in the state memory is its values, smallest type class first, then the u32 of its
-//! site. Frames are pushed innermost first, so that rewinding pops the outermost first.
+//! A stored frame is its values in the order of their types, then the u32 of its site (for a
+//! dynamic call, after a u32 of zero). Frames are pushed innermost first, so that rewinding pops the outermost first.
 //! One helper serves all frames of the same types: the code at a safepoint stays small.
 
 use std::collections::HashMap;
+
+use wherry_snapshot::Slot;
 
 use wasm_encoder::{Function, HeapType, Instruction as I, MemArg, RefType, ValType};
 
 use crate::{
     FLAG_LEAVE, Options, REWINDING, RUNNING, UNWINDING,
     indices::{FLAG_MEMORY, Indices, Types},
+    layout::Layout,
+    map::Type,
     module::index,
 };
-
-/// Where a rewinding function leaves its site for the loops inside it.
-pub(crate) const SITE_REGISTER: u64 = 0;
 
 /// Values that one helper takes or gives: far below the limit on parameters, and enough for
 /// nearly every frame.
@@ -29,19 +30,17 @@ pub(crate) struct Helpers {
     pub(crate) types: Types,
     added: Vec<(u32, Function)>,
     savers: HashMap<(Vec<ValType>, bool), u32>,
-    loaders: HashMap<(Vec<ValType>, bool), u32>,
 }
 
 impl Helpers {
     pub(crate) fn new(options: Options, indices: Indices, types: Types) -> Self {
-        let (added, savers, loaders) = (Vec::new(), HashMap::new(), HashMap::new());
+        let (added, savers) = (Vec::new(), HashMap::new());
         Self {
             options,
             indices,
             types,
             added,
             savers,
-            loaders,
         }
     }
 
@@ -80,25 +79,23 @@ impl Helpers {
         code
     }
 
-    /// Code that pops the frame into the locals `values`; with `callee`, also whom to call.
-    pub(crate) fn load(
-        &mut self,
-        values: &[(u32, ValType)],
-        callee: Option<u32>,
-    ) -> Vec<I<'static>> {
-        let mut code = Vec::new();
-        let chunks = chunks(values);
-        for (place, chunk) in chunks.iter().enumerate().rev() {
-            let last = place + 1 == chunks.len();
-            let mut types: Vec<ValType> = chunk.iter().map(|&(_, ty)| ty).collect();
-            let mut locals: Vec<u32> = chunk.iter().map(|&(local, _)| local).collect();
-            if let (true, Some(callee)) = (last, callee) {
-                types.push(ValType::I32);
-                locals.push(callee);
-            }
-            code.push(I::Call(self.loader(types, last)));
-            code.extend(locals.into_iter().rev().map(I::LocalSet));
-        }
+    /// Code that pops a frame of this layout. What was popped stays where it is until the
+    /// program leaves again.
+    pub(crate) fn pop(&self, layout: &Layout) -> [I<'static>; 4] {
+        let stack_pointer = self.indices.stack_pointer;
+        let size = layout.size().cast_signed();
+        [
+            I::GlobalGet(stack_pointer),
+            I::I32Const(size),
+            I::I32Sub,
+            I::GlobalSet(stack_pointer),
+        ]
+    }
+
+    /// Code that loads a value at an offset of the frame popped last.
+    pub(crate) fn load(&self, ty: ValType, offset: u32) -> Vec<I<'static>> {
+        let mut code = vec![I::GlobalGet(self.indices.stack_pointer)];
+        code.extend(self.fetch(ty, offset.into()));
         code
     }
 
@@ -156,16 +153,6 @@ impl Helpers {
         ]
     }
 
-    /// Code that puts the site of the frame to be popped on the stack.
-    pub(crate) fn top_site(&self) -> [I<'static>; 4] {
-        [
-            I::GlobalGet(self.indices.stack_pointer),
-            I::I32Const(4),
-            I::I32Sub,
-            I::I32Load(at(0, 0, self.indices.frames)),
-        ]
-    }
-
     /// The trampoline of an imported function: a safepoint before the call, which is made
     /// again if the host begins to unwind in it.
     pub(crate) fn trampoline(
@@ -194,7 +181,7 @@ impl Helpers {
             code.extend(self.rewinding());
             code.push(I::If(wasm_encoder::BlockType::Empty));
             code.extend(self.uncount());
-            code.extend(self.load(&values, None));
+            code.extend(self.load_params(params));
             code.extend(self.resumed());
             code.push(I::Else);
             code.extend(leave.clone());
@@ -209,6 +196,20 @@ impl Helpers {
         code.extend(leave);
         code.extend([I::End, I::End]);
         function([], code)
+    }
+
+    /// Code that pops a trampoline's frame into its parameters.
+    fn load_params(&self, params: &[ValType]) -> Vec<I<'static>> {
+        let slots = param_slots(params);
+        let layout = Layout::of(slots.iter().copied());
+        let mut code = self.pop(&layout).to_vec();
+        for (slot, ty) in slots {
+            if let (Slot::Local(local), Some(offset)) = (slot, layout.offset(slot, ty)) {
+                code.extend(self.load(ty.value_type(), offset));
+                code.push(I::LocalSet(local));
+            }
+        }
+        code
     }
 
     /// A function without parameters that calls `callee` while rewinding, when no argument
@@ -253,33 +254,6 @@ impl Helpers {
         let saver = self.add(ty, function([ValType::I32], code));
         self.savers.insert(key, saver);
         saver
-    }
-
-    fn loader(&mut self, types: Vec<ValType>, last: bool) -> u32 {
-        let key = (types, last);
-        if let Some(&known) = self.loaders.get(&key) {
-            return known;
-        }
-        let types = &key.0;
-        let length: u32 = types.iter().map(|&ty| size(ty)).sum::<u32>() + if last { 4 } else { 0 };
-        let mut code = vec![
-            I::GlobalGet(self.indices.stack_pointer),
-            I::I32Const(length.cast_signed()),
-            I::I32Sub,
-            I::LocalTee(0),
-            I::GlobalSet(self.indices.stack_pointer),
-        ];
-        let mut offset = 0;
-        for &ty in types {
-            code.push(I::LocalGet(0));
-            code.extend(self.fetch(ty, offset));
-            offset += u64::from(size(ty));
-        }
-        code.push(I::End);
-        let ty = self.types.function(Vec::new(), types.clone());
-        let loader = self.add(ty, function([ValType::I32], code));
-        self.loaders.insert(key, loader);
-        loader
     }
 
     fn move_stack_pointer(&self, base: u32, by: i32) -> [I<'static>; 4] {
@@ -327,6 +301,13 @@ pub(crate) fn in_frame_order(values: impl Iterator<Item = (u32, ValType)>) -> Ve
         values.filter(|&(_, ty)| ty != ValType::EXTERNREF).collect();
     values.sort_by_key(|&(_, ty)| class(ty));
     values
+}
+
+/// What the frame of a trampoline keeps: its parameters.
+pub(crate) fn param_slots(params: &[ValType]) -> Vec<(Slot, Type)> {
+    let all = (0..).map(Slot::Local).zip(params);
+    let kept = all.filter(|&(_, &ty)| ty != ValType::EXTERNREF);
+    kept.map(|(slot, &ty)| (slot, Type::of(ty))).collect()
 }
 
 /// Rank of a type in a frame.

@@ -36,6 +36,7 @@ mod error;
 mod function;
 mod helpers;
 mod indices;
+mod layout;
 mod liveness;
 mod map;
 mod module;
@@ -66,7 +67,7 @@ pub const FLAG_LEAVE: u8 = 1;
 /// Bit of the flag: the program is rewinding.
 pub const FLAG_REWINDING: u8 = 2;
 
-/// Address of the first stored frame in the state memory; below it are the pass's registers.
+/// Address of the first stored frame in the state memory.
 pub const STACK_BASE: u32 = 64;
 
 /// Names of what the pass exports. A module that exports such a name itself is refused.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use wherry_snapshot::{Frame, FunctionRef, Slot, Value};
 
-use crate::{STACK_BASE, assemble::STATE_PAGES, export};
+use crate::{STACK_BASE, assemble::STATE_PAGES, export, layout::Layout};
 
 /// A passive segment whose dropping is recorded in a global of the instrumented module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ pub(crate) enum Kind {
 }
 
 /// A type, as far as a frame's layout goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Type {
     I32,
     I64,
@@ -164,7 +164,7 @@ impl Map {
             Kind::Dynamic(_) => stack.split_last_chunk::<4>()?.0,
             Kind::Poll | Kind::Call(_) => stack,
         };
-        let length: usize = slots.iter().map(|(_, ty)| ty.size()).sum();
+        let length: usize = slots.iter().map(|(_, ty)| ty.size() as usize).sum();
         let (before, mut bytes) = stack.split_at_checked(stack.len().checked_sub(length)?)?;
         let mut values = Vec::with_capacity(slots.len());
         for &(slot, ty) in slots {
@@ -182,7 +182,8 @@ impl Map {
     }
 
     /// The inverse of [`Map::read_frames`]: the bytes of the state memory, to its stack
-    /// pointer, and the elements for [`crate::export::REFERENCES`].
+    /// pointer, and the elements for [`crate::export::REFERENCES`]. The bytes are laid out
+    /// for rewinding, and cannot be read back.
     ///
     /// # Errors
     /// If the frames are not ones that the module can rewind to.
@@ -191,22 +192,47 @@ impl Map {
             return Err(MapError::Empty);
         }
         let places = self.places();
+        let mut layouts = HashMap::new();
         let mut state = vec![0; STACK_BASE as usize];
-        let mut references = Vec::new();
+        // Place 0 is null: what a frame does not hold is restored as that.
+        let mut references = vec![None];
         for (depth, frame) in frames.iter().enumerate().rev() {
             let next = frames.get(depth + 1);
             let number = self.find_site(&places, depth, frame, next)?;
-            self.write_values(number, depth, frame, &mut state, &mut references)?;
-            if let (Kind::Dynamic(_), Some(next)) = (self.sites[number].kind, next) {
-                let resumer = self.resumer(next.function).unwrap_or(u32::MAX);
-                state.extend(resumer.to_le_bytes());
-            }
-            state.extend(u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
+            let layout = layouts
+                .entry(frame.function)
+                .or_insert_with(|| self.layout(number));
+            let start = state.len();
+            state.resize(start + layout.size() as usize, 0);
             if state.len() as u64 > STATE_PAGES << 16 {
                 return Err(MapError::TooDeep);
             }
+            let bytes = &mut state[start..];
+            self.write_values(number, depth, frame, layout, bytes, &mut references)?;
+            let callee = next
+                .and_then(|next| self.resumer(next.function))
+                .unwrap_or(u32::MAX);
+            put(bytes, layout.callee(), &callee.to_le_bytes());
+            put(
+                bytes,
+                layout.site(),
+                &u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes(),
+            );
         }
         Ok((state, references))
+    }
+
+    /// The layout of the function that has this site. Its sites lie together.
+    fn layout(&self, site: usize) -> Layout {
+        let function = self.sites[site].function;
+        let same = |&number: &usize| {
+            self.sites
+                .get(number)
+                .is_some_and(|s| s.function == function)
+        };
+        let before = (0..site).rev().take_while(same);
+        let all = before.chain((site..).take_while(same));
+        Layout::of(all.flat_map(|site| self.slots_of(site).unwrap_or(&[]).iter().copied()))
     }
 
     fn find_site(
@@ -254,7 +280,8 @@ impl Map {
         number: usize,
         depth: usize,
         frame: &Frame,
-        state: &mut Vec<u8>,
+        layout: &Layout,
+        bytes: &mut [u8],
         references: &mut Vec<FunctionRef>,
     ) -> Result<(), MapError> {
         let wrong = || MapError::WrongValues {
@@ -266,12 +293,11 @@ impl Map {
             return Err(wrong());
         }
         for &(slot, ty) in slots {
-            let place = frame
-                .values
-                .binary_search_by_key(&slot, |&(slot, _)| slot)
-                .map_err(|_| wrong())?;
-            ty.write(frame.values[place].1, state, references)
-                .ok_or_else(wrong)?;
+            let place = frame.values.binary_search_by_key(&slot, |&(slot, _)| slot);
+            let value = frame.values[place.map_err(|_| wrong())?].1;
+            let offset = layout.offset(slot, ty).ok_or_else(wrong)?;
+            let encoded = ty.encode(value, references).ok_or_else(wrong)?;
+            put(bytes, offset, &encoded[..ty.size() as usize]);
         }
         Ok(())
     }
@@ -310,11 +336,23 @@ impl Type {
         }
     }
 
-    fn size(self) -> usize {
+    /// Bytes of a value in a frame.
+    pub(crate) fn size(self) -> u32 {
         match self {
             Self::I32 | Self::F32 | Self::FuncRef => 4,
             Self::I64 | Self::F64 => 8,
             Self::V128 => 16,
+        }
+    }
+
+    pub(crate) fn value_type(self) -> wasm_encoder::ValType {
+        match self {
+            Self::I32 => wasm_encoder::ValType::I32,
+            Self::I64 => wasm_encoder::ValType::I64,
+            Self::F32 => wasm_encoder::ValType::F32,
+            Self::F64 => wasm_encoder::ValType::F64,
+            Self::V128 => wasm_encoder::ValType::V128,
+            Self::FuncRef => wasm_encoder::ValType::FUNCREF,
         }
     }
 
@@ -337,28 +375,27 @@ impl Type {
         })
     }
 
-    fn write(
-        self,
-        value: Value,
-        state: &mut Vec<u8>,
-        references: &mut Vec<FunctionRef>,
-    ) -> Option<()> {
-        match (self, value) {
-            (Self::I32, Value::I32(bits)) | (Self::F32, Value::F32(bits)) => {
-                state.extend(bits.to_le_bytes());
-            }
-            (Self::I64, Value::I64(bits)) | (Self::F64, Value::F64(bits)) => {
-                state.extend(bits.to_le_bytes());
-            }
-            (Self::V128, Value::V128(bits)) => state.extend(bits.to_le_bytes()),
+    /// The value's bytes, padded with zeros.
+    fn encode(self, value: Value, references: &mut Vec<FunctionRef>) -> Option<[u8; 16]> {
+        let bits = match (self, value) {
+            (Self::I32, Value::I32(bits)) | (Self::F32, Value::F32(bits)) => bits.into(),
+            (Self::I64, Value::I64(bits)) | (Self::F64, Value::F64(bits)) => bits.into(),
+            (Self::V128, Value::V128(bits)) => bits,
+            (Self::FuncRef, Value::FuncRef(None)) => 0,
             (Self::FuncRef, Value::FuncRef(function)) => {
-                state.extend(u32::try_from(references.len()).ok()?.to_le_bytes());
                 references.push(function);
+                references.len() as u128 - 1
             }
             _ => return None,
-        }
-        Some(())
+        };
+        Some(bits.to_le_bytes())
     }
+}
+
+/// Writes at an offset that the layout of `frame` gave.
+fn put(frame: &mut [u8], offset: u32, bytes: &[u8]) {
+    let offset = offset as usize;
+    frame[offset..offset + bytes.len()].copy_from_slice(bytes);
 }
 
 /// The passive segments that the module drops, each with a flag.

@@ -11,13 +11,13 @@ use crate::{
     Error, Instrumented, MAX_SLOTS, Map, Options,
     assemble::{Parts, assemble, drop_segments},
     callgraph::{self, Verdict},
-    function::{Function, Site as FunctionSite, SiteKind},
-    helpers::{Helpers, in_frame_order},
+    function::{Function, SiteId, SiteKind},
+    helpers::{Helpers, param_slots},
     indices::{Indices, Types},
     liveness,
     map::{Kind, Segments, Site, Type},
     module::{BodyValidators, Module, index},
-    rewrite::{rewrite, value_type},
+    rewrite::{rewrite, slots, value_type},
 };
 
 pub(crate) fn run(wasm: &[u8], options: Options) -> Result<Instrumented, Error> {
@@ -74,7 +74,7 @@ impl Pass<'_, '_> {
             )?;
             liveness::analyse(&mut function)?;
             let first_site = index(self.map.sites.len());
-            for site in &function.sites {
+            for site in 0..function.sites.len() {
                 self.record(&function, site)?;
             }
             let number = function.index;
@@ -88,22 +88,14 @@ impl Pass<'_, '_> {
     }
 
     /// Enters a site, with the layout of its frame, into the map.
-    fn record(&mut self, function: &Function<'_>, site: &FunctionSite) -> Result<(), Error> {
-        let locals = site
-            .live
-            .iter()
-            .map(|&local| (Slot::Local(local), function.locals[local as usize]));
-        let operands = site
-            .operands
-            .iter()
-            .map(|&(height, ty)| (Slot::Operand(height), ty));
+    fn record(&mut self, function: &Function<'_>, id: SiteId) -> Result<(), Error> {
+        let site = &function.sites[id];
         let kind = match site.kind {
             SiteKind::Entry | SiteKind::Loop => Kind::Poll,
             SiteKind::Call(callee) => Kind::Call(callee),
             SiteKind::Dynamic => Kind::Dynamic(self.number_of(&site.gives)),
         };
-        let slots: Vec<_> = locals.chain(operands).collect();
-        self.record_site(function.index, site.offset, kind, &slots)
+        self.record_site(function.index, site.offset, kind, slots(function, id))
     }
 
     fn record_site(
@@ -111,15 +103,10 @@ impl Pass<'_, '_> {
         function: u32,
         offset: u32,
         kind: Kind,
-        slots: &[(Slot, wasmparser::ValType)],
+        mut slots: Vec<(Slot, Type)>,
     ) -> Result<(), Error> {
-        let types = slots
-            .iter()
-            .map(|&(_, ty)| value_type(ty))
-            .collect::<Result<Vec<_>, _>>()?;
-        for (place, ty) in in_frame_order((0..).zip(types)) {
-            self.map.slots.push((slots[place as usize].0, Type::of(ty)));
-        }
+        slots.sort_by_key(|&(_, ty)| ty);
+        self.map.slots.extend(slots);
         if self.map.slots.len() > MAX_SLOTS {
             return Err(Error::TooLarge {
                 what: "saved values",
@@ -182,12 +169,8 @@ impl Pass<'_, '_> {
         for import in 0..self.module.imported_functions {
             let ty = self.module.function_type(import);
             let site = index(self.map.sites.len());
-            let slots: Vec<_> = (0..)
-                .map(Slot::Local)
-                .zip(ty.params().iter().copied())
-                .collect();
-            self.record_site(import, 0, Kind::Poll, &slots)?;
             let (params, results) = (value_types(ty.params())?, value_types(ty.results())?);
+            self.record_site(import, 0, Kind::Poll, param_slots(&params))?;
             let body = self.helpers.trampoline(import, &params, &results, site);
             types.push(self.module.functions[import as usize]);
             self.code.function(&body);

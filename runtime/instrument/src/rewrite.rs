@@ -27,6 +27,7 @@ use wasm_encoder::{
     reencode::{Reencode, RoundtripReencoder},
 };
 use wasmparser::Operator;
+use wherry_snapshot::Slot;
 
 use crate::{
     Error,
@@ -34,7 +35,8 @@ use crate::{
     dispatch::{self, Target},
     function::{Block, BlockId, BlockKind, Function, Op, Operand, SiteId, SiteKind},
     helpers::{Helpers, in_frame_order, zero},
-    map::Segments,
+    layout::Layout,
+    map::{Segments, Type},
     module::index,
 };
 
@@ -65,6 +67,8 @@ pub(crate) struct Rewriter<'f, 'a> {
     pub(crate) helpers: &'f mut Helpers,
     segments: &'f Segments,
     pub(crate) first_site: u32,
+    /// How the function's frames are laid out to be restored.
+    pub(crate) layout: Layout,
     code: Vec<Code<'a>>,
     /// All locals, original and added.
     locals: Vec<ValType>,
@@ -92,11 +96,13 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             .map(|&ty| value_type(ty))
             .collect::<Result<_, _>>()?;
         let labels = function.blocks.len() * 2;
+        let layout = Layout::of((0..function.sites.len()).flat_map(|site| slots(function, site)));
         Ok(Self {
             function,
             helpers,
             segments,
             first_site,
+            layout,
             code: Vec::new(),
             locals,
             spilled: HashMap::new(),
@@ -142,7 +148,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
 
     fn finish(mut self) -> Result<Rewritten, Error> {
         if let Some((region, targets)) = self.open.pop() {
-            self.regions[region].dispatch = dispatch::into_function(&mut self, &targets)?;
+            self.regions[region].dispatch = dispatch::into_function(&mut self, &targets);
         }
         if self.has_sites() {
             self.code.extend([Code::New(I::Return), Code::End]);
@@ -283,7 +289,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             self.end_early(id, ty);
         } else {
             if self.resumable() {
-                self.close_region();
+                self.close_region(id);
             }
             self.code.push(Code::End);
         }
@@ -412,20 +418,28 @@ impl<'f, 'a> Rewriter<'f, 'a> {
         self.code.push(Code::Br(self.leave));
     }
 
-    /// The locals that hold what a site keeps, in the order of the frame.
-    pub(crate) fn saved(&mut self, site: SiteId) -> Vec<(u32, ValType)> {
-        let site = &self.function.sites[site];
-        let live = site
-            .live
-            .iter()
-            .map(|&local| (local, self.locals[local as usize]));
-        let mut values: Vec<(u32, ValType)> = live.collect();
-        for &(height, ty) in &site.operands {
-            if let Ok(ty) = value_type(ty) {
-                values.push((self.spill(height, ty), ty));
-            }
-        }
+    /// The locals that hold what a site keeps, in the order of the stored frame.
+    fn saved(&mut self, site: SiteId) -> Vec<(u32, ValType)> {
+        let slots = slots(self.function, site);
+        let values = slots.into_iter().map(|(slot, ty)| {
+            let ty = ty.value_type();
+            (self.local_of(slot, ty), ty)
+        });
+        let values: Vec<_> = values.collect();
         in_frame_order(values.into_iter())
+    }
+
+    /// What a site keeps, sorted.
+    pub(crate) fn slots(&self, site: SiteId) -> Vec<(Slot, Type)> {
+        slots(self.function, site)
+    }
+
+    /// The local that holds a slot.
+    pub(crate) fn local_of(&mut self, slot: Slot, ty: ValType) -> u32 {
+        match slot {
+            Slot::Local(local) => local,
+            Slot::Operand(height) => self.spill(height, ty),
+        }
     }
 
     fn call(&mut self, id: SiteId, operator: Operator<'a>) -> Result<(), Error> {
@@ -525,9 +539,9 @@ impl<'f, 'a> Rewriter<'f, 'a> {
         region
     }
 
-    fn close_region(&mut self) {
-        if let Some((region, targets)) = self.open.pop() {
-            self.regions[region].dispatch = dispatch::into_loop(self, &targets);
+    fn close_region(&mut self, id: BlockId) {
+        if let (Some((region, targets)), Some(poll)) = (self.open.pop(), self.block(id).poll) {
+            self.regions[region].dispatch = dispatch::into_loop(self, poll, &targets);
         }
     }
 
@@ -635,6 +649,25 @@ impl<'f, 'a> Rewriter<'f, 'a> {
     fn new_code(&mut self, code: impl IntoIterator<Item = I<'static>>) {
         self.code.extend(code.into_iter().map(Code::New));
     }
+}
+
+/// What a site keeps, sorted. Null is all that an `externref` can be under preview 1, and
+/// what a local begins with: there is nothing to keep.
+pub(crate) fn slots(function: &Function<'_>, site: SiteId) -> Vec<(Slot, Type)> {
+    let site = &function.sites[site];
+    let locals = site
+        .live
+        .iter()
+        .map(|&l| (Slot::Local(l), function.locals[l as usize]));
+    let operands = site
+        .operands
+        .iter()
+        .map(|&(height, ty)| (Slot::Operand(height), ty));
+    let all = locals.chain(operands);
+    all.filter_map(|(slot, ty)| value_type(ty).ok().map(|ty| (slot, ty)))
+        .filter(|&(_, ty)| ty != ValType::EXTERNREF)
+        .map(|(slot, ty)| (slot, Type::of(ty)))
+        .collect()
 }
 
 fn new_local(locals: &mut Vec<ValType>, ty: ValType) -> u32 {
