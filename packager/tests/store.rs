@@ -1,7 +1,9 @@
 //! The content store: names, damage, removal, and several users at once.
 
+use std::env;
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use proptest::prelude::*;
@@ -313,6 +315,65 @@ fn many_users_lose_no_name() {
             );
         }
     }
+}
+
+/// Not a test by itself: what the next one starts and kills. Packs for a long time.
+#[test]
+fn packs_until_killed() {
+    let Some(directory) = env::var_os(VICTIM) else {
+        return;
+    };
+    let store = Store::open(directory).expect("a store");
+    for number in 0..10_000 {
+        packed(&store, number % 50, &format!("a:{}", number % 20));
+    }
+}
+
+const VICTIM: &str = "WHERRY_TEST_STORE_OF_VICTIM";
+
+#[test]
+fn a_store_is_whole_after_its_user_was_killed() {
+    let (_directory, store) = store();
+    for round in 0..12 {
+        let mut victim = Command::new(env::current_exe().expect("this test"))
+            .args(["--exact", "packs_until_killed", "--nocapture"])
+            .env(VICTIM, store.directory())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("started");
+        // Another moment every time, told by what was done, not by a clock.
+        let index = store.directory().join("index.json");
+        let mut seen = fs::read(&index).unwrap_or_default();
+        for _ in 0..=round {
+            while fs::read(&index).unwrap_or_default() == seen {
+                let ended = victim.try_wait().expect("a child");
+                assert!(ended.is_none(), "it ended before it was killed");
+                thread::yield_now();
+            }
+            seen = fs::read(&index).unwrap_or_default();
+        }
+        victim.kill().expect("killed");
+        victim.wait().expect("ended");
+        let images = Store::open(store.directory())
+            .expect("a store")
+            .images()
+            .expect("readable");
+        assert!(!images.is_empty());
+        for image in images {
+            store.workload(&image.digest.to_string()).expect("whole");
+        }
+    }
+    packed(&store, 1, "last:1");
+    assert!(matches!(
+        store.remove("last:1").unwrap().sweep,
+        Sweep::Done { .. }
+    ));
+    assert_eq!(
+        fs::read_dir(store.directory().join("ingest"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 #[test]
