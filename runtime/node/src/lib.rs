@@ -1,1 +1,26 @@
-//! 
+//! A node's jobs: their directories, who runs them, and how running ones are controlled.
+//!
+//! ```text
+//! jobs/<id>/
+//!   job.json      what the job is and how it stands; replaced as a whole
+//!   lock          locked by the process that runs the job, so a killed one is found out
+//!   control.sock  where that process takes requests
+//!   scratch/      the job's own files while it runs
+//!   checkpoint    its last checkpoint, unless it went elsewhere
+//! ```
+
+mod control;
+mod error;
+mod protocol;
+mod record;
+mod requests;
+mod store;
+mod supervisor;
+
+pub use control::{ControlSocket, ask};
+pub use error::Error;
+pub use protocol::{Answer, Question};
+pub use record::{Checkpointed, End, MountRecord, Record, State, Status};
+pub use requests::Requests;
+pub use store::{ActiveJob, JobInfo, JobStore};
+pub use supervisor::{Ending, Event, Plan, supervise};

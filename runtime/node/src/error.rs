@@ -1,0 +1,81 @@
+//! Why a job cannot be found, run or controlled.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a job cannot be found, run or controlled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No job has this id, or one that begins so.
+    #[error("there is no job `{0}`")]
+    NoSuchJob(String),
+    /// The beginning of several ids.
+    #[error("`{prefix}` is the beginning of {count} job ids, write more of it")]
+    Ambiguous {
+        /// What was asked for.
+        prefix: String,
+        /// How many jobs it fits.
+        count: usize,
+    },
+    /// Another process runs the job.
+    #[error("the job {0} is running")]
+    Running(String),
+    /// No process runs the job.
+    #[error("the job {id} is not running: it is {state}")]
+    NotRunning {
+        /// The job.
+        id: String,
+        /// How it stands.
+        state: crate::State,
+    },
+    /// The record of a job says something that makes no sense.
+    #[error("{}: {reason}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The process that runs the job did not answer as it should.
+    #[error("the job {id} does not answer: {reason}")]
+    NoAnswer {
+        /// The job.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+    /// The process that runs the job refuses.
+    #[error("the job {id} refuses: {reason}")]
+    Refused {
+        /// The job.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+    /// A file or directory could not be used.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was being done: `read`, `write`, …
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The engine cannot go on with the job.
+    #[error(transparent)]
+    Engine(#[from] wherry_engine::Error),
+}
+
+impl Error {
+    /// For `map_err`: an operation on `path` failed.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+}
