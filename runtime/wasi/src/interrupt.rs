@@ -39,7 +39,7 @@ impl Interrupt {
         if !self.0.raised.swap(true, Ordering::SeqCst) {
             // The pipe is empty or about to be, so this neither blocks nor fails: both ends
             // live as long as `self`.
-            let _ = (&self.0.writer).write(&[1]);
+            let _ = (&self.0.writer).write_all(&[1]);
         }
     }
 
@@ -47,7 +47,7 @@ impl Interrupt {
     pub fn clear(&self) {
         if self.0.raised.swap(false, Ordering::SeqCst) {
             // Whoever set the flag writes its byte right after, so this ends.
-            let _ = (&self.0.reader).read(&mut [0]);
+            let _ = (&self.0.reader).read_exact(&mut [0]);
         }
     }
 

@@ -15,7 +15,9 @@
 //! - A path is UTF-8 (`ilseq`), without NUL (`inval`), at most 4095 bytes (`nametoolong`).
 //!   One that leads out of its directory is refused with `perm`.
 //! - `fd_readdir` lists by name, from a copy taken at cookie 0.
+//! - Opening a pipe never waits for its other end; reading and writing do.
 //! - Standard streams have size and times 0 unless they are regular files.
+//! - A wait for CPU time is refused with `notsup`, and `proc_raise` too.
 //! - Device numbers count up in the order in which devices were seen.
 
 mod clock;

@@ -478,7 +478,7 @@ impl BlobSink for Blobs {
 
 impl BlobSource for Blobs {
     fn read(&self, blob: &Blob, out: &mut dyn Write) -> io::Result<()> {
-        let bytes = self.0.get(&blob.digests[0]);
+        let bytes = blob.digests.first().and_then(|key| self.0.get(key));
         out.write_all(bytes.ok_or(io::ErrorKind::InvalidData)?)
     }
 }

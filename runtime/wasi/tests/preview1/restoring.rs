@@ -282,6 +282,44 @@ fn without_a_place_for_a_deleted_file_saving_is_refused() {
 }
 
 #[test]
+fn what_cannot_move_is_named() {
+    let mut guest = Guest::new();
+    let socket = guest.scratch().join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let result = guest.wasi.save(&mut Blobs::default());
+    assert!(matches!(result, Err(SaveError::Special { path }) if path == "socket"));
+    fs::remove_file(socket).unwrap();
+    drop(listener);
+    let mut directory = ROOT;
+    let name = "x".repeat(200);
+    for _ in 0..25 {
+        guest.mkdir(directory, &name).unwrap();
+        directory = guest.open_dir(directory, &name).unwrap();
+    }
+    let result = guest.wasi.save(&mut Blobs::default());
+    assert!(matches!(result, Err(SaveError::TooDeep { .. })));
+}
+
+#[test]
+fn a_pipe_of_the_host_is_opened_again() {
+    let mut guest = Guest::new();
+    let path = guest.host.data.path().join("fifo");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
+    let fifo = guest
+        .path_open(DATA, 0, "fifo", 0, right::READ, 0, 0)
+        .unwrap();
+    let mut guest = guest.move_away();
+    let mut writer = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut writer, b"x").unwrap();
+    assert_eq!(guest.read(fifo, 9), Ok(b"x".to_vec()));
+    // Without a name it is nowhere to be found again.
+    fs::remove_file(path).unwrap();
+    let result = guest.wasi.save(&mut Blobs::default());
+    assert!(matches!(result, Err(SaveError::Special { path }) if path == "/data/fifo"));
+}
+
+#[test]
 fn what_is_missing_or_smaller_is_named() {
     let mut guest = Guest::new();
     put(&guest.host.data, "f", b"0123456789");
