@@ -116,7 +116,8 @@ impl Registry {
     }
 
     /// Checks the credentials with the registry and keeps them where other tools look for
-    /// them. Returns the file that was written, or that names the helper that has them.
+    /// them. Returns the file that was written, or that names the helper that has them. A
+    /// registry that asks nobody for credentials accepts any.
     ///
     /// # Errors
     /// The registry refuses them, or the file cannot be written.

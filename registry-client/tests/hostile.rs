@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use support::fake::{FakeRegistry, Request, not_found, ok, response};
@@ -310,6 +313,62 @@ fn an_upload_to_nowhere() {
         .push(&store, &digest, &reference(&registry.name("a:1")), &Quiet)
         .unwrap_err();
     assert!(error.to_string().contains("where to upload"), "{error}");
+}
+
+#[test]
+fn credentials_do_not_follow_to_another_host() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (served, record) = (Served::new(), Arc::clone(&seen));
+    let elsewhere = FakeRegistry::start(move |request| {
+        record.lock().expect("unpoisoned").push(request.clone());
+        match request.line.starts_with("PUT ") {
+            true => response("201 Created", "", b""),
+            false => served.answer(request),
+        }
+    });
+    let (served, other) = (Served::new(), host(&elsewhere));
+    let digest = served.digest;
+    let registry = FakeRegistry::start(move |request| {
+        if request.authorization.is_none() {
+            return response(
+                "401 Unauthorized",
+                "WWW-Authenticate: Basic realm=\"x\"\r\n",
+                b"",
+            );
+        }
+        let (method, target) = request.line.split_once(' ').expect("a request line");
+        match method {
+            "HEAD" => b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n".to_vec(),
+            "POST" => response(
+                "202 Accepted",
+                &format!("Location: http://{other}/upload?a=b\r\n"),
+                b"",
+            ),
+            "PUT" => response("201 Created", "", b""),
+            _ if target.contains("/blobs/") => response(
+                "307 Temporary Redirect",
+                &format!("Location: http://{other}{target}\r\n"),
+                b"",
+            ),
+            _ => served.answer(request),
+        }
+    });
+    let (directory, store) = store();
+    let client = client(directory.path());
+    client.login(&host(&registry), "alice", "s3cret").unwrap();
+    let name = reference(&registry.name("a:1"));
+    assert_eq!(client.pull(&store, &name, &Quiet).unwrap(), digest);
+    client.push(&store, &digest, &name, &Quiet).unwrap();
+    let seen = seen.lock().unwrap();
+    let methods: BTreeSet<_> = seen
+        .iter()
+        .filter_map(|request| request.line.split(' ').next())
+        .collect();
+    assert_eq!(methods, BTreeSet::from(["GET", "PUT"]));
+    assert!(
+        seen.iter().all(|request| request.authorization.is_none()),
+        "{seen:?}"
+    );
 }
 
 #[test]
