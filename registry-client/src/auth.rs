@@ -166,11 +166,32 @@ fn form(parameters: &[(&str, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
     #[test]
     fn a_form_is_percent_encoded() {
-        assert_eq!(
-            super::form(&[("a", "b c&d"), ("e", "=")]),
-            "a=b+c%26d&e=%3D"
-        );
+        assert_eq!(form(&[("a", "b c&d"), ("e", "=")]), "a=b+c%26d&e=%3D");
+    }
+
+    #[test]
+    fn parameters_are_found_whatever_their_case_and_unescaped() {
+        let challenges =
+            http_auth::parse_challenges(r#"Bearer Realm="a\"b", scope="x,y", Basic realm=c"#);
+        let challenges = challenges.expect("valid");
+        assert_eq!(parameter(&challenges[0], "realm").as_deref(), Some("a\"b"));
+        assert_eq!(parameter(&challenges[0], "scope").as_deref(), Some("x,y"));
+        assert_eq!(parameter(&challenges[1], "realm").as_deref(), Some("c"));
+        assert_eq!(parameter(&challenges[1], "scope"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_challenge_is_read_or_refused(text in r#"(Bearer|Basic|[ -~]{0,9}) ([a-z]{0,9}=?[\\",= -~]{0,9},?){0,4}"#) {
+            for challenge in http_auth::parse_challenges(&text).into_iter().flatten() {
+                let _ = (parameter(&challenge, "realm"), parameter(&challenge, "service"));
+            }
+        }
     }
 }

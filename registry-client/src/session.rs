@@ -407,4 +407,13 @@ mod tests {
         assert_eq!(message_of(b"<html>"), "");
         assert_eq!(message_of(br#"{"errors":[]}"#), "");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_body_is_quoted_or_not(body in ".{0,80}", message in ".{0,400}") {
+            message_of(body.as_bytes());
+            let refusal = serde_json::json!({ "errors": [{ "message": message }] }).to_string();
+            assert!(message_of(refusal.as_bytes()).chars().all(|c| !c.is_control()));
+        }
+    }
 }
