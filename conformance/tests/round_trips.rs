@@ -1,0 +1,106 @@
+//! Programs stopped and moved at safepoints behave as if they had not been.
+//!
+//! `WHERRY_MODULES` is the number of random modules (300 unless set), `WHERRY_SEED` the first
+//! seed: a failure names the seed that repeats it.
+
+#![expect(clippy::print_stdout, reason = "a test tells how much it did")]
+
+use wasmtime::{Engine, Result, error::Context};
+use wherry_conformance::{Random, Report, Subject, arguments, engine, module};
+
+/// Safepoints beyond which a call is not interrupted at every one of them.
+const MANY: u64 = 300;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(default)
+}
+
+#[test]
+fn random_modules() -> Result<()> {
+    let engine = engine()?;
+    let (first, modules) = (setting("WHERRY_SEED", 1), setting("WHERRY_MODULES", 300));
+    let mut total = Report::default();
+    for seed in first..first + modules {
+        let report = random_module(&engine, seed).with_context(|| format!("WHERRY_SEED={seed}"))?;
+        total.calls += report.calls;
+        total.round_trips += report.round_trips;
+    }
+    println!(
+        "{modules} modules, {} calls, {} round trips",
+        total.calls, total.round_trips
+    );
+    assert!(
+        total.round_trips > modules * 10,
+        "too few round trips to mean anything"
+    );
+    Ok(())
+}
+
+fn random_module(engine: &Engine, seed: u64) -> Result<Report> {
+    let mut random = Random::new(seed);
+    let mut total = Report::default();
+    let Some(wasm) = module(&mut random) else {
+        return Ok(total);
+    };
+    let subject = Subject::new(engine, &wasm)?;
+    for (name, ty) in subject.exports().into_iter().take(4) {
+        let args = arguments(&mut random, &ty);
+        let passed = subject.safepoints(&name, &ty, &args)?.unwrap_or(0);
+        if passed == 0 || passed > 10 * MANY {
+            continue;
+        }
+        let often = if passed > MANY {
+            2 + random.below(passed)
+        } else {
+            1
+        };
+        for every in [often, 2, 1 + random.below(passed)] {
+            let report = subject.interrupt(&name, &ty, &args, every)?;
+            total.calls += report.calls;
+            total.round_trips += report.round_trips;
+        }
+    }
+    Ok(total)
+}
+
+/// The kernels, at hundreds of places each: `(name, rounds, every nth safepoint)`.
+const KERNELS: [(&str, i32, u64); 10] = [
+    ("coremix", 10, 97),
+    ("deep", 2, 41),
+    ("dot", 1, 61),
+    ("fib", 20, 31),
+    ("interp", 2, 113),
+    ("matmul", 1, 5_003),
+    ("matmul_simd", 1, 5_003),
+    ("nbody", 1, 101),
+    ("sha256", 1, 1_009),
+    ("sorthash", 1, 5_003),
+];
+
+#[test]
+fn kernels() -> Result<()> {
+    let engine = engine()?;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../workloads/prebuilt/kernels");
+    for (name, rounds, every) in KERNELS {
+        let wasm = std::fs::read(format!("{folder}/{name}.wasm"))?;
+        let subject = Subject::new(&engine, &wasm)?;
+        let exports = subject.exports();
+        let (_, ty) = exports
+            .iter()
+            .find(|(export, _)| export == "run")
+            .context("no export `run`")?;
+        let report = subject
+            .interrupt("run", ty, &[rounds.into()], every)
+            .context(name)?;
+        println!("{name}: {} round trips", report.round_trips);
+        assert!(
+            report.round_trips >= 100,
+            "{name}: only {} round trips",
+            report.round_trips
+        );
+    }
+    Ok(())
+}
