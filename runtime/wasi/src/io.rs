@@ -126,6 +126,9 @@ impl Wasi {
         let descriptor = self.table.get_mut(fd)?;
         let nonblocking = descriptor.flags.contains(FdFlags::NONBLOCK);
         let slices = slices(memory, buffers)?;
+        if slices.iter().all(|slice| slice.is_empty()) {
+            return Ok(0);
+        }
         if let Object::Output(Output::Writer(writer), _) = &mut descriptor.object {
             return write_through(writer.as_mut(), &slices);
         }

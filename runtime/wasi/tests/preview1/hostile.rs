@@ -10,8 +10,9 @@ fn number() -> impl Strategy<Value = u32> {
     prop_oneof![0..10_u32, 0..70_000_u32, any::<u32>(), Just(u32::MAX)]
 }
 
+/// Files of a size between these would be saved in full.
 fn wide() -> impl Strategy<Value = u64> {
-    prop_oneof![0..20_u64, any::<u64>(), Just(u64::MAX)]
+    prop_oneof![0..20_u64, 0..1_000_000_u64, (1 << 63)..=u64::MAX]
 }
 
 /// Calls function number `which` with these arguments.
@@ -86,7 +87,6 @@ proptest! {
         }
         prop_assert_eq!(&guest.memory[65536..], &before);
         prop_assert!(guest.host.data.path().exists());
-        shrink_files(&guest);
         guest.move_away();
     }
 }
@@ -146,19 +146,6 @@ fn flipped_bits_do_no_harm() {
         );
     }
     assert!(restored > 0);
-}
-
-/// Sparse files of absurd size would be read in full.
-fn shrink_files(guest: &Guest) {
-    for directory in [&guest.host.data, &guest.host.scratch] {
-        for entry in std::fs::read_dir(directory.path()).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_file() {
-                let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-                file.set_len(0).unwrap();
-            }
-        }
-    }
 }
 
 #[test]
