@@ -26,6 +26,7 @@ pub use digest::{Digest, DigestError};
 pub use init::{InitError, Language, init};
 pub use module::{MAX_MODULE_SIZE, ModuleError, ModuleSummary, validate_module};
 pub use pack::{PackError, Packed, pack, pack_module};
+pub use quantity::{parse_bytes, parse_duration};
 pub use reference::{Reference, ReferenceError};
 pub use store::{
     BlobReader, BlobWriter, Image, Ingest, Inspection, Removed, Store, StoreError, Stored, Sweep,

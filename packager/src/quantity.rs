@@ -21,7 +21,10 @@ const UNITS: [(&str, u64); 10] = [
 ];
 
 /// Bytes, from an integer and a unit: `1048576`, `256 MiB`, `4GB`.
-pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// What is wrong with the text, which it names.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -47,7 +50,10 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
 }
 
 /// A time, as `humantime` reads it: `90s`, `10m`, `1h 30m`, `2 days`. Milliseconds count.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What is wrong with the text, which it names.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let refused = |why: &str| {
         format!(
             "`{}` is not a time such as `10m`: {why}",
