@@ -20,6 +20,9 @@
 //! one: operands move to locals of their own, one per height and type. That is free: the
 //! compiler sees values, not locals.
 
+mod branch;
+mod call;
+
 use std::collections::HashMap;
 
 use wasm_encoder::{
@@ -34,7 +37,7 @@ use crate::{
     code::{BODY, Code, Label, Region, encode, reencode_error},
     dispatch::{self, Target},
     function::{Block, BlockId, BlockKind, Function, Op, Operand, SiteId, SiteKind},
-    helpers::{Helpers, in_frame_order, zero},
+    helpers::{Helpers, zero},
     layout::Layout,
     map::{Segments, Type},
     module::index,
@@ -313,220 +316,6 @@ impl<'f, 'a> Rewriter<'f, 'a> {
     fn get_params(&mut self, id: BlockId) -> Result<(), Error> {
         let block = self.block(id);
         self.get(&operands(block.base, &block.params))
-    }
-
-    // Branches. A loop with sites takes its parameters in locals.
-
-    fn takes_params(&self, id: BlockId) -> bool {
-        let block = self.block(id);
-        block.kind == BlockKind::Loop && block.has_site && !block.params.is_empty()
-    }
-
-    fn set_loop_params(&mut self, id: BlockId) -> Result<(), Error> {
-        let block = self.block(id);
-        self.set(&operands(block.base, &block.params))
-    }
-
-    fn br_if(&mut self, id: BlockId) -> Result<(), Error> {
-        if !self.takes_params(id) {
-            self.code.push(Code::BrIf(id));
-            return Ok(());
-        }
-        // Taken or not, the operands stay; the loop's locals change only if it is taken.
-        let params = self.block(id).params.clone();
-        let condition = self.scratch(index(params.len()), ValType::I32);
-        self.new_code([I::LocalSet(condition)]);
-        let values = self.set_scratch(&params)?;
-        self.new_code([I::LocalGet(condition)]);
-        let taken = self.label();
-        self.code.push(Code::If(taken, BlockType::Empty));
-        self.new_code(values.iter().map(|&local| I::LocalGet(local)));
-        self.set_loop_params(id)?;
-        self.code.extend([Code::Br(id), Code::End]);
-        self.new_code(values.iter().map(|&local| I::LocalGet(local)));
-        Ok(())
-    }
-
-    fn br_table(&mut self, targets: Vec<BlockId>, default: BlockId) -> Result<(), Error> {
-        let mut loops: Vec<BlockId> = targets
-            .iter()
-            .copied()
-            .chain([default])
-            .filter(|&id| self.takes_params(id))
-            .collect();
-        loops.sort_unstable();
-        loops.dedup();
-        if loops.is_empty() {
-            self.code.push(Code::BrTable(targets, default));
-            return Ok(());
-        }
-        // Each such loop is reached through a block that receives its parameters.
-        let params = self.block(loops[0]).params.clone();
-        let selector = self.scratch(index(params.len()), ValType::I32);
-        self.new_code([I::LocalSet(selector)]);
-        let values = self.set_scratch(&params)?;
-        let landings: HashMap<BlockId, Label> =
-            loops.iter().map(|&id| (id, self.label())).collect();
-        let types = params
-            .iter()
-            .map(|&ty| value_type(ty))
-            .collect::<Result<Vec<_>, _>>()?;
-        let landing_type = self.block_type(&types);
-        for id in loops.iter().rev() {
-            self.code.push(Code::Block(landings[id], landing_type));
-        }
-        self.new_code(values.iter().map(|&local| I::LocalGet(local)));
-        self.new_code([I::LocalGet(selector)]);
-        let landing = |id| landings.get(&id).copied().unwrap_or(id);
-        let targets = targets.into_iter().map(landing).collect();
-        self.code.push(Code::BrTable(targets, landing(default)));
-        for id in loops {
-            self.code.push(Code::End);
-            self.set_loop_params(id)?;
-            self.code.push(Code::Br(id));
-        }
-        Ok(())
-    }
-
-    // Safepoints and calls.
-
-    /// Leaves if the flag is raised; while rewinding, goes on inside `region`.
-    fn poll(&mut self, site: SiteId, region: Option<usize>) {
-        let cold = self.label();
-        self.new_code(self.helpers.poll());
-        self.code.push(Code::ColdIf(cold));
-        if let Some(region) = region {
-            self.new_code(self.helpers.rewinding());
-            self.dispatch(region);
-        }
-        self.save_and_leave(site);
-        self.code.push(Code::End);
-    }
-
-    fn dispatch(&mut self, region: usize) {
-        let cold = self.label();
-        self.code
-            .extend([Code::ColdIf(cold), Code::Dispatch(region), Code::End]);
-    }
-
-    fn save_and_leave(&mut self, site: SiteId) {
-        let values = self.saved(site);
-        let dynamic = self.function.sites[site].kind == SiteKind::Dynamic;
-        let number = self.first_site + index(site);
-        let save = self.helpers.save(&values, dynamic, number);
-        self.new_code(save);
-        self.code.push(Code::Br(self.leave));
-    }
-
-    /// The locals that hold what a site keeps, in the order of the stored frame.
-    fn saved(&mut self, site: SiteId) -> Vec<(u32, ValType)> {
-        let slots = slots(self.function, site);
-        let values = slots.into_iter().map(|(slot, ty)| {
-            let ty = ty.value_type();
-            (self.local_of(slot, ty), ty)
-        });
-        let values: Vec<_> = values.collect();
-        in_frame_order(values.into_iter())
-    }
-
-    /// What a site keeps, sorted.
-    pub(crate) fn slots(&self, site: SiteId) -> Vec<(Slot, Type)> {
-        slots(self.function, site)
-    }
-
-    /// The local that holds a slot.
-    pub(crate) fn local_of(&mut self, slot: Slot, ty: ValType) -> u32 {
-        match slot {
-            Slot::Local(local) => local,
-            Slot::Operand(height) => self.spill(height, ty),
-        }
-    }
-
-    fn call(&mut self, id: SiteId, operator: Operator<'a>) -> Result<(), Error> {
-        let site = &self.function.sites[id];
-        let height = site.operands.last().map_or(0, |&(height, _)| height + 1);
-        let beneath = &site.operands[site.operands.len() - site.in_block..];
-        let (takes, gives) = (operands(height, &site.takes), operands(height, &site.gives));
-        let move_operands = self.resumable() || !beneath.is_empty();
-        if move_operands {
-            self.set(&takes)?;
-            self.set(beneath)?;
-        }
-        if !self.resumable() {
-            if move_operands {
-                self.get(&takes)?;
-            }
-            self.code.push(Code::Original(operator));
-            self.check(id);
-            if move_operands {
-                self.set(&gives)?;
-                self.get(beneath)?;
-                self.get(&gives)?;
-            }
-            return Ok(());
-        }
-        if site.kind == SiteKind::Dynamic {
-            self.dynamic_call(id, operator, &takes, &gives)?;
-            self.check(id);
-        } else {
-            self.resume_point(id, id);
-            self.get(&takes)?;
-            self.code.push(Code::Original(operator));
-            self.check(id);
-            if beneath.is_empty() {
-                return Ok(());
-            }
-            self.set(&gives)?;
-        }
-        self.get(beneath)?;
-        self.get(&gives)
-    }
-
-    /// A call whose callee, when it is resumed, is named by the frame that it left.
-    fn dynamic_call(
-        &mut self,
-        id: SiteId,
-        operator: Operator<'a>,
-        takes: &[Operand],
-        gives: &[Operand],
-    ) -> Result<(), Error> {
-        let results = gives
-            .iter()
-            .map(|&(_, ty)| value_type(ty))
-            .collect::<Result<Vec<_>, _>>()?;
-        let callee = match self.callee {
-            Some(callee) => callee,
-            None => *self
-                .callee
-                .insert(new_local(&mut self.locals, ValType::I32)),
-        };
-        let done = self.label();
-        self.get(takes)?;
-        self.code.push(Code::Original(operator));
-        self.set(gives)?;
-        self.code.push(Code::Br(done));
-        self.resume_point(id, id);
-        let type_index = self.helpers.types.function(Vec::new(), results);
-        let table_index = self.helpers.indices.resumers;
-        self.new_code([
-            I::LocalGet(callee),
-            I::CallIndirect {
-                type_index,
-                table_index,
-            },
-        ]);
-        self.set(gives)?;
-        self.end_early(done, BlockType::Empty);
-        Ok(())
-    }
-
-    /// After a call: if it left, so does the caller.
-    fn check(&mut self, site: SiteId) {
-        let cold = self.label();
-        self.new_code([I::GlobalGet(self.helpers.indices.state)]);
-        self.code.push(Code::ColdIf(cold));
-        self.save_and_leave(site);
-        self.code.push(Code::End);
     }
 
     // Regions.

@@ -1,0 +1,90 @@
+//! Branches. A loop with sites takes its parameters in locals, so a branch to one sets them.
+
+use std::collections::HashMap;
+
+use wasm_encoder::{BlockType, Instruction as I, ValType};
+
+use crate::{
+    Error,
+    code::{Code, Label},
+    function::{BlockId, BlockKind},
+    module::index,
+    rewrite::{Rewriter, operands, value_type},
+};
+
+impl Rewriter<'_, '_> {
+    pub(super) fn takes_params(&self, id: BlockId) -> bool {
+        let block = self.block(id);
+        block.kind == BlockKind::Loop && block.has_site && !block.params.is_empty()
+    }
+
+    pub(super) fn set_loop_params(&mut self, id: BlockId) -> Result<(), Error> {
+        let block = self.block(id);
+        self.set(&operands(block.base, &block.params))
+    }
+
+    pub(super) fn br_if(&mut self, id: BlockId) -> Result<(), Error> {
+        if !self.takes_params(id) {
+            self.code.push(Code::BrIf(id));
+            return Ok(());
+        }
+        // Taken or not, the operands stay; the loop's locals change only if it is taken.
+        let params = self.block(id).params.clone();
+        let condition = self.scratch(index(params.len()), ValType::I32);
+        self.new_code([I::LocalSet(condition)]);
+        let values = self.set_scratch(&params)?;
+        self.new_code([I::LocalGet(condition)]);
+        let taken = self.label();
+        self.code.push(Code::If(taken, BlockType::Empty));
+        self.new_code(values.iter().map(|&local| I::LocalGet(local)));
+        self.set_loop_params(id)?;
+        self.code.extend([Code::Br(id), Code::End]);
+        self.new_code(values.iter().map(|&local| I::LocalGet(local)));
+        Ok(())
+    }
+
+    pub(super) fn br_table(
+        &mut self,
+        targets: Vec<BlockId>,
+        default: BlockId,
+    ) -> Result<(), Error> {
+        let mut loops: Vec<BlockId> = targets
+            .iter()
+            .copied()
+            .chain([default])
+            .filter(|&id| self.takes_params(id))
+            .collect();
+        loops.sort_unstable();
+        loops.dedup();
+        if loops.is_empty() {
+            self.code.push(Code::BrTable(targets, default));
+            return Ok(());
+        }
+        // Each such loop is reached through a block that receives its parameters.
+        let params = self.block(loops[0]).params.clone();
+        let selector = self.scratch(index(params.len()), ValType::I32);
+        self.new_code([I::LocalSet(selector)]);
+        let values = self.set_scratch(&params)?;
+        let landings: HashMap<BlockId, Label> =
+            loops.iter().map(|&id| (id, self.label())).collect();
+        let types = params
+            .iter()
+            .map(|&ty| value_type(ty))
+            .collect::<Result<Vec<_>, _>>()?;
+        let landing_type = self.block_type(&types);
+        for id in loops.iter().rev() {
+            self.code.push(Code::Block(landings[id], landing_type));
+        }
+        self.new_code(values.iter().map(|&local| I::LocalGet(local)));
+        self.new_code([I::LocalGet(selector)]);
+        let landing = |id| landings.get(&id).copied().unwrap_or(id);
+        let targets = targets.into_iter().map(landing).collect();
+        self.code.push(Code::BrTable(targets, landing(default)));
+        for id in loops {
+            self.code.push(Code::End);
+            self.set_loop_params(id)?;
+            self.code.push(Code::Br(id));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! Safepoints, and calls that look whether to leave.
+
+use wasm_encoder::{BlockType, Instruction as I, ValType};
+use wasmparser::Operator;
+use wherry_snapshot::Slot;
+
+use crate::{
+    Error,
+    code::Code,
+    function::{Operand, SiteId, SiteKind},
+    helpers::in_frame_order,
+    map::Type,
+    module::index,
+    rewrite::{Rewriter, new_local, operands, slots, value_type},
+};
+
+impl<'a> Rewriter<'_, 'a> {
+    /// Leaves if the flag is raised; while rewinding, goes on inside `region`.
+    pub(super) fn poll(&mut self, site: SiteId, region: Option<usize>) {
+        let cold = self.label();
+        self.new_code(self.helpers.poll());
+        self.code.push(Code::ColdIf(cold));
+        if let Some(region) = region {
+            self.new_code(self.helpers.rewinding());
+            self.dispatch(region);
+        }
+        self.save_and_leave(site);
+        self.code.push(Code::End);
+    }
+
+    pub(super) fn dispatch(&mut self, region: usize) {
+        let cold = self.label();
+        self.code
+            .extend([Code::ColdIf(cold), Code::Dispatch(region), Code::End]);
+    }
+
+    fn save_and_leave(&mut self, site: SiteId) {
+        let values = self.saved(site);
+        let dynamic = self.function.sites[site].kind == SiteKind::Dynamic;
+        let number = self.first_site + index(site);
+        let save = self.helpers.save(&values, dynamic, number);
+        self.new_code(save);
+        self.code.push(Code::Br(self.leave));
+    }
+
+    /// The locals that hold what a site keeps, in the order of the stored frame.
+    fn saved(&mut self, site: SiteId) -> Vec<(u32, ValType)> {
+        let slots = slots(self.function, site);
+        let values = slots.into_iter().map(|(slot, ty)| {
+            let ty = ty.value_type();
+            (self.local_of(slot, ty), ty)
+        });
+        let values: Vec<_> = values.collect();
+        in_frame_order(values.into_iter())
+    }
+
+    /// What a site keeps, sorted.
+    pub(crate) fn slots(&self, site: SiteId) -> Vec<(Slot, Type)> {
+        slots(self.function, site)
+    }
+
+    /// The local that holds a slot.
+    pub(crate) fn local_of(&mut self, slot: Slot, ty: ValType) -> u32 {
+        match slot {
+            Slot::Local(local) => local,
+            Slot::Operand(height) => self.spill(height, ty),
+        }
+    }
+
+    pub(super) fn call(&mut self, id: SiteId, operator: Operator<'a>) -> Result<(), Error> {
+        let site = &self.function.sites[id];
+        let height = site.operands.last().map_or(0, |&(height, _)| height + 1);
+        let beneath = &site.operands[site.operands.len() - site.in_block..];
+        let (takes, gives) = (operands(height, &site.takes), operands(height, &site.gives));
+        let move_operands = self.resumable() || !beneath.is_empty();
+        if move_operands {
+            self.set(&takes)?;
+            self.set(beneath)?;
+        }
+        if !self.resumable() {
+            if move_operands {
+                self.get(&takes)?;
+            }
+            self.code.push(Code::Original(operator));
+            self.check(id);
+            if move_operands {
+                self.set(&gives)?;
+                self.get(beneath)?;
+                self.get(&gives)?;
+            }
+            return Ok(());
+        }
+        if site.kind == SiteKind::Dynamic {
+            self.dynamic_call(id, operator, &takes, &gives)?;
+            self.check(id);
+        } else {
+            self.resume_point(id, id);
+            self.get(&takes)?;
+            self.code.push(Code::Original(operator));
+            self.check(id);
+            if beneath.is_empty() {
+                return Ok(());
+            }
+            self.set(&gives)?;
+        }
+        self.get(beneath)?;
+        self.get(&gives)
+    }
+
+    /// A call whose callee, when it is resumed, is named by the frame that it left.
+    fn dynamic_call(
+        &mut self,
+        id: SiteId,
+        operator: Operator<'a>,
+        takes: &[Operand],
+        gives: &[Operand],
+    ) -> Result<(), Error> {
+        let results = gives
+            .iter()
+            .map(|&(_, ty)| value_type(ty))
+            .collect::<Result<Vec<_>, _>>()?;
+        let callee = match self.callee {
+            Some(callee) => callee,
+            None => *self
+                .callee
+                .insert(new_local(&mut self.locals, ValType::I32)),
+        };
+        let done = self.label();
+        self.get(takes)?;
+        self.code.push(Code::Original(operator));
+        self.set(gives)?;
+        self.code.push(Code::Br(done));
+        self.resume_point(id, id);
+        let type_index = self.helpers.types.function(Vec::new(), results);
+        let table_index = self.helpers.indices.resumers;
+        self.new_code([
+            I::LocalGet(callee),
+            I::CallIndirect {
+                type_index,
+                table_index,
+            },
+        ]);
+        self.set(gives)?;
+        self.end_early(done, BlockType::Empty);
+        Ok(())
+    }
+
+    /// After a call: if it left, so does the caller.
+    fn check(&mut self, site: SiteId) {
+        let cold = self.label();
+        self.new_code([I::GlobalGet(self.helpers.indices.state)]);
+        self.code.push(Code::ColdIf(cold));
+        self.save_and_leave(site);
+        self.code.push(Code::End);
+    }
+}

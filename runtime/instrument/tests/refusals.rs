@@ -1,0 +1,111 @@
+//! Hostile and unsupported modules are refused by name, and never with a panic.
+
+use proptest::prelude::*;
+use wherry_instrument::{Error, Options, instrument};
+
+fn refusal(wat: &str) -> String {
+    let wasm = wat::parse_str(wat).unwrap();
+    match instrument(&wasm, &Options::default()) {
+        Ok(_) => panic!("not refused: {wat}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn what_cannot_be_captured_is_named() {
+    for (wat, named) in [
+        (
+            "(module (import \"env\" \"m\" (memory 1)))",
+            "the imported memory `env.m`",
+        ),
+        (
+            "(module (import \"env\" \"t\" (table 1 funcref)))",
+            "the imported table `env.t`",
+        ),
+        (
+            "(module (import \"env\" \"g\" (global i32)))",
+            "the imported global `env.g`",
+        ),
+        (
+            "(module (memory (export \"__wherry_frames\") 1))",
+            "`__wherry_frames`",
+        ),
+        ("(module (memory 1 1 shared))", "threads"),
+        ("(module (memory i64 1))", "memory64"),
+        ("(module (tag))", "exceptions"),
+        ("(module (type (struct)))", "gc"),
+        ("(module (func (local (ref func))))", "reference"),
+    ] {
+        let message = refusal(wat);
+        assert!(message.contains(named), "{wat}: {message}");
+    }
+}
+
+#[test]
+fn invalid_modules_are_refused_where_they_are_invalid() {
+    let valid = wat::parse_str("(module (func (drop (i32.const 1))))").unwrap();
+    let truncated = &valid[..valid.len() - 1];
+    assert!(matches!(
+        instrument(truncated, &Options::default()),
+        Err(Error::Invalid(_))
+    ));
+    for wat in [
+        "(module (func (drop)))",
+        "(module (func (result i32)))",
+        "(module (func (param i32) (call 0)))",
+    ] {
+        assert!(refusal(wat).contains("not valid"), "{wat}");
+    }
+}
+
+#[test]
+fn a_module_that_needs_too_many_saved_values_is_refused() {
+    // Every local is live at every loop: what is to be saved grows with their product.
+    let (locals, loops) = (3_000, 6_000);
+    let declared = "(local i64)".repeat(locals);
+    let polls = "(loop)".repeat(loops);
+    let uses: String = (0..locals)
+        .map(|l| format!("(drop (local.get {l}))"))
+        .collect();
+    let message = refusal(&format!("(module (func {declared} {polls} {uses}))"));
+    assert!(message.contains("too many to instrument"), "{message}");
+}
+
+#[test]
+fn deep_nesting_is_no_problem() {
+    let depth = 20_000;
+    let wat = format!(
+        "(module (func {} loop br_if 0 (i32.const 0) end {}))",
+        "block ".repeat(depth),
+        "end ".repeat(depth)
+    );
+    let wasm = wat::parse_str(wat.replace("br_if 0 (i32.const 0)", "i32.const 0 br_if 0")).unwrap();
+    for resumable in [false, true] {
+        instrument(
+            &wasm,
+            &Options {
+                resumable,
+                countdown: false,
+            },
+        )
+        .unwrap();
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+        let mut wasm = b"\0asm\x01\0\0\0".to_vec();
+        wasm.extend(bytes);
+        let _ = instrument(&wasm, &Options { resumable: true, countdown: true });
+    }
+
+    #[test]
+    fn damaged_modules_never_panic(place in 8usize..600, value in any::<u8>()) {
+        let mut wasm = wat::parse_str(include_str!("forms/indirect.wat")).unwrap();
+        wasm.extend(wat::parse_str(include_str!("forms/call.wat")).unwrap().split_off(8));
+        let place = place % wasm.len();
+        wasm[place] = value;
+        let _ = instrument(&wasm, &Options { resumable: true, countdown: true });
+    }
+}
