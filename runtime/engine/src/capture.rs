@@ -3,22 +3,15 @@
 use std::collections::HashMap;
 
 use wasmtime::{Ref, Val};
-use wherry_snapshot::{Execution, FunctionRef, Global, Phase, Table, Value};
+use wherry_snapshot::{Execution, Frame, FunctionRef, Global, Phase, Table, Value};
 
 use crate::Error;
 use crate::instance::{Instance, failed, identity};
 
 /// Everything but the memories.
 pub(crate) fn execution(instance: &mut Instance, phase: Phase) -> Result<Execution, Error> {
+    let frames = frames(instance)?;
     let functions = Functions::of(instance)?;
-    let references = elements(instance, instance.handles.references, &functions)?;
-    let stack_pointer = instance.handles.stack_pointer.get(&mut instance.store);
-    let length = stack_pointer.i32().map_or(0, i32::cast_unsigned) as usize;
-    let stored = instance.handles.frames.data(&instance.store);
-    let stored = stored
-        .get(..length)
-        .ok_or_else(|| does_not_fit("the stack pointer"))?;
-    let frames = instance.variant.map.read_frames(stored, &references)?;
     Ok(Execution {
         phase,
         frames,
@@ -27,6 +20,22 @@ pub(crate) fn execution(instance: &mut Instance, phase: Phase) -> Result<Executi
         dropped_data: dropped(instance, |map| &map.data_segments)?,
         dropped_elements: dropped(instance, |map| &map.element_segments)?,
     })
+}
+
+/// The frames of the stopped program.
+pub(crate) fn frames(instance: &mut Instance) -> Result<Vec<Frame>, Error> {
+    if let Some(restored) = &instance.restored {
+        return Ok(restored.frames.clone());
+    }
+    let functions = Functions::of(instance)?;
+    let references = elements(instance, instance.handles.references, &functions)?;
+    let stack_pointer = instance.handles.stack_pointer.get(&mut instance.store);
+    let length = stack_pointer.i32().map_or(0, i32::cast_unsigned) as usize;
+    let stored = instance.handles.frames.data(&instance.store);
+    let stored = stored
+        .get(..length)
+        .ok_or_else(|| does_not_fit("the stack pointer"))?;
+    Ok(instance.variant.map.read_frames(stored, &references)?)
 }
 
 /// The original indices of functions, by their identity in the instance.

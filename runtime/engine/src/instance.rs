@@ -7,13 +7,15 @@ use wasmtime::{
     Extern, ExternType, Func, Global, Memory, MemoryType, SharedMemory, Store, Table, TypedFunc,
     Val,
 };
-use wherry_instrument::{FLAG_MODULE, Options, REWINDING, RUNNING, UNWINDING, export};
-use wherry_snapshot::Phase;
+use wherry_instrument::{
+    FLAG_LEAVE, FLAG_MODULE, FLAG_REWINDING, Options, REWINDING, RUNNING, UNWINDING, export,
+};
+use wherry_snapshot::{Frame, Phase};
 use wherry_wasi::Wasi;
 
 use crate::host::{ELEMENT_BYTES, Host, Limiter};
 use crate::module::Variant;
-use crate::{Error, Module};
+use crate::{Error, Module, capture, restore};
 
 /// An instance and its store.
 pub(crate) struct Instance {
@@ -22,7 +24,17 @@ pub(crate) struct Instance {
     pub(crate) flag: Flag,
     pub(crate) thread_stack: usize,
     pub(crate) handles: Handles,
+    /// The frames that lie in the state memory as they are to be rewound. Without any, what
+    /// lies there is what the program stored when it left, which is another layout.
+    pub(crate) restored: Option<Restored>,
     instance: wasmtime::Instance,
+}
+
+/// Frames that are ready to be rewound.
+pub(crate) struct Restored {
+    pub(crate) frames: Vec<Frame>,
+    /// Rewinds into the outermost one.
+    pub(crate) resumer: Func,
 }
 
 /// What the instrumentation exports.
@@ -33,6 +45,7 @@ pub(crate) struct Handles {
     pub(crate) frames: Memory,
     pub(crate) references: Table,
     pub(crate) functions: Table,
+    pub(crate) resumers: Table,
     pub(crate) drop_segments: TypedFunc<(), ()>,
     pub(crate) memories: Vec<Memory>,
     pub(crate) tables: Vec<Table>,
@@ -85,19 +98,24 @@ impl Instance {
             flag,
             thread_stack,
             handles,
+            restored: None,
             instance,
         })
     }
 
-    /// Calls the entry point of `phase` and returns how that ended.
+    /// Calls the entry point of `phase`, or goes on from restored frames, and returns how
+    /// that ended.
     pub(crate) fn call(&mut self, phase: Phase) -> wasmtime::Result<()> {
         let name = match phase {
             Phase::Start => export::START,
             Phase::Main => "_start",
         };
-        let entry = self
-            .instance
-            .get_typed_func::<(), ()>(&mut self.store, name)?;
+        let entry = match self.restored.take() {
+            Some(restored) => restored.resumer.typed(&self.store)?,
+            None => self
+                .instance
+                .get_typed_func::<(), ()>(&mut self.store, name)?,
+        };
         entry.call(&mut self.store, ())
     }
 
@@ -114,6 +132,10 @@ impl Instance {
 
     /// Makes the next call go on from the stored frames.
     pub(crate) fn prepare_rewind(&mut self) -> Result<(), Error> {
+        if self.restored.is_none() {
+            let frames = capture::frames(self)?;
+            restore::frames(self, frames)?;
+        }
         self.flag.clear();
         self.flag.raise(Flag::REWIND);
         self.set(self.handles.state, Val::I32(REWINDING))
@@ -162,6 +184,7 @@ impl Handles {
             memory(exported(export::STATE_MEMORY)?)?,
             table(exported(export::REFERENCES)?)?,
             table(exported(export::FUNCTIONS)?)?,
+            table(exported(export::RESUMERS)?)?,
         );
         let memories = (0..map.memories).map(|index| memory(exported(&export::memory(index))?));
         let memories = memories.collect::<wasmtime::Result<_>>()?;
@@ -175,7 +198,7 @@ impl Handles {
             .map(|&index| global(exported(&export::global(index))?));
         let globals = globals.collect::<wasmtime::Result<_>>()?;
         let drop_segments = instance.get_typed_func(&mut *store, export::DROP_SEGMENTS)?;
-        let (state, stack_pointer, countdown, frames, references, functions) = handles;
+        let (state, stack_pointer, countdown, frames, references, functions, resumers) = handles;
         Ok(Handles {
             state,
             stack_pointer,
@@ -183,6 +206,7 @@ impl Handles {
             frames,
             references,
             functions,
+            resumers,
             drop_segments,
             memories,
             tables,
@@ -197,9 +221,9 @@ pub(crate) struct Flag(SharedMemory);
 
 impl Flag {
     /// Leave at the next safepoint. Stays through a rewinding.
-    pub(crate) const LEAVE: u8 = 1;
+    pub(crate) const LEAVE: u8 = FLAG_LEAVE;
     /// Takes safepoints to the code that rewinds, which clears it.
-    const REWIND: u8 = 2;
+    const REWIND: u8 = FLAG_REWINDING;
 
     fn new(engine: &wasmtime::Engine) -> wasmtime::Result<Self> {
         SharedMemory::new(engine, MemoryType::shared(1, 1)).map(Flag)

@@ -1,18 +1,18 @@
 //! Putting a stopped program's state into a new instance.
 
 use wasmtime::{Func, HeapType, Ref, Table, Val, ValType};
-use wherry_instrument::{Map, SegmentFlag};
-use wherry_snapshot::{CHUNK_SIZE, Execution, FunctionRef, Global, Value};
+use wherry_instrument::{Map, MapError, SegmentFlag};
+use wherry_snapshot::{CHUNK_SIZE, Execution, Frame, FunctionRef, Global, Value};
 
 use crate::Error;
-use crate::instance::{Instance, failed};
+use crate::instance::{Instance, Restored, failed};
 
 /// Puts everything but the memories into an instance that has not run.
 pub(crate) fn execution(instance: &mut Instance, execution: &Execution) -> Result<(), Error> {
     globals(instance, &execution.globals)?;
     tables(instance, execution)?;
     segments(instance, execution)?;
-    frames(instance, execution)
+    frames(instance, execution.frames.clone())
 }
 
 /// Gives memory `index` its size and its content. `fill` gets it full of zeros.
@@ -127,6 +127,14 @@ fn tables(instance: &mut Instance, execution: &Execution) -> Result<(), Error> {
 
 fn fill(instance: &mut Instance, table: Table, elements: &[FunctionRef]) -> Result<(), Error> {
     resize(instance, table, elements.len(), Ref::Func(None))?;
+    set_elements(instance, table, elements)
+}
+
+fn set_elements(
+    instance: &mut Instance,
+    table: Table,
+    elements: &[FunctionRef],
+) -> Result<(), Error> {
     for (index, element) in (0..).zip(elements) {
         let function = function(instance, *element)?;
         table
@@ -192,16 +200,44 @@ fn mark_dropped(
     Ok(())
 }
 
-fn frames(instance: &mut Instance, execution: &Execution) -> Result<(), Error> {
-    let (stored, references) = instance.variant.map.write_frames(&execution.frames)?;
-    fill(instance, instance.handles.references, &references)?;
+/// Lays frames out in the state memory to be rewound, which is another layout than that in
+/// which a program leaves them.
+pub(crate) fn frames(instance: &mut Instance, frames: Vec<Frame>) -> Result<(), Error> {
+    let (stored, references) = instance.variant.map.write_frames(&frames)?;
+    let table = instance.handles.references;
+    // It may be longer: it grew whenever the program left.
+    let length = usize::try_from(table.size(&instance.store)).unwrap_or(usize::MAX);
+    resize(
+        instance,
+        table,
+        references.len().max(length),
+        Ref::Func(None),
+    )?;
+    set_elements(instance, table, &references)?;
     let memory = instance.handles.frames.data_mut(&mut instance.store);
     let place = memory.get_mut(..stored.len());
-    place
-        .ok_or(wherry_instrument::MapError::TooDeep)?
-        .copy_from_slice(&stored);
-    let length = i32::try_from(stored.len()).map_err(|_| wherry_instrument::MapError::TooDeep)?;
-    instance.set(instance.handles.stack_pointer, Val::I32(length))
+    place.ok_or(MapError::TooDeep)?.copy_from_slice(&stored);
+    let length = i32::try_from(stored.len()).map_err(|_| MapError::TooDeep)?;
+    instance.set(instance.handles.stack_pointer, Val::I32(length))?;
+    let resumer = outermost_resumer(instance, &frames)?;
+    instance.restored = Some(Restored { frames, resumer });
+    Ok(())
+}
+
+/// What to call to rewind.
+fn outermost_resumer(instance: &mut Instance, frames: &[Frame]) -> Result<Func, Error> {
+    let missing = || does_not_fit("there is no way to rewind its outermost frame".to_owned());
+    let outermost = frames.first().ok_or_else(missing)?;
+    let element = instance
+        .variant
+        .map
+        .resumer(outermost.function)
+        .ok_or_else(missing)?;
+    let resumers = instance.handles.resumers;
+    match resumers.get(&mut instance.store, u64::from(element)) {
+        Some(Ref::Func(Some(resumer))) => Ok(resumer),
+        _ => Err(missing()),
+    }
 }
 
 fn does_not_fit(what: String) -> Error {
