@@ -235,7 +235,10 @@ fn outermost_resumer(instance: &mut Instance, frames: &[Frame]) -> Result<Func, 
         .ok_or_else(missing)?;
     let resumers = instance.handles.resumers;
     match resumers.get(&mut instance.store, u64::from(element)) {
-        Some(Ref::Func(Some(resumer))) => Ok(resumer),
+        // An entry point has no parameters and no results, so its resumer has none.
+        Some(Ref::Func(Some(resumer))) if resumer.typed::<(), ()>(&instance.store).is_ok() => {
+            Ok(resumer)
+        }
         _ => Err(missing()),
     }
 }
