@@ -1,0 +1,11 @@
+//! End-to-end tests of the `wherry` binary. One test binary, so that it links once.
+
+mod cli;
+mod golden;
+mod interruptions;
+mod limits;
+mod refused_checkpoints;
+mod refused_workloads;
+mod registry;
+mod registry_server;
+mod workloads;

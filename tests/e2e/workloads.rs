@@ -1,0 +1,167 @@
+//! Real programs, captured at random safepoints and at random moments, each time resumed in
+//! another home: together they write what one uninterrupted run writes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wherry_tests::{Done, Home, Random, Workload, repository};
+
+const CAPTURED: i32 = 85;
+/// More captures than this are not made in one run; the last leg goes to the end.
+const MAX_CAPTURES: usize = 8;
+
+/// A job that is run in legs: to a checkpoint, from there to the next one, to the end.
+struct Job {
+    module: PathBuf,
+    /// Options for every leg: directories.
+    grants: Vec<String>,
+    arguments: Vec<&'static str>,
+    /// Where checkpoints travel.
+    luggage: Home,
+}
+
+/// What a job did in all its legs.
+#[derive(Debug, PartialEq, Eq)]
+struct Effect {
+    stdout: String,
+    code: Option<i32>,
+}
+
+impl Job {
+    fn new(workload: Workload, arguments: &[&'static str]) -> Option<Self> {
+        Some(Job {
+            module: workload.module()?,
+            grants: Vec::new(),
+            arguments: arguments.to_vec(),
+            luggage: Home::new(),
+        })
+    }
+
+    fn mount(mut self, host: &Path, guest: &str) -> Self {
+        let grant = format!("--dir={}::{guest}::ro", host.display());
+        self.grants.push(grant);
+        self
+    }
+
+    fn uninterrupted(&self) -> Effect {
+        let done = self.start(&Home::new(), &[]).expect(0);
+        assert!(!done.stdout.is_empty(), "the program writes something");
+        Effect {
+            stdout: done.text(),
+            code: done.code,
+        }
+    }
+
+    /// Runs it in legs; `next` says when each one is to be captured. Returns what it did and
+    /// how many captures there were.
+    fn in_legs(&self, mut next: impl FnMut(usize) -> String) -> (Effect, usize) {
+        let mut stdout = Vec::new();
+        for captures in 0.. {
+            let to = self.checkpoint(captures);
+            let mut capture = vec![format!("--checkpoint-to={}", to.display()), next(captures)];
+            if captures == MAX_CAPTURES {
+                capture.clear();
+            }
+            let home = Home::new();
+            let done = match captures.checked_sub(1) {
+                None => self.start(&home, &capture),
+                Some(last) => self.resume(&home, &self.checkpoint(last), &capture),
+            };
+            stdout.extend_from_slice(&done.stdout);
+            if done.code != Some(CAPTURED) {
+                let stdout = String::from_utf8_lossy(&stdout).into_owned();
+                let code = done.expect(0).code;
+                return (Effect { stdout, code }, captures);
+            }
+            assert!(
+                fs::exists(&to).expect("readable"),
+                "captured: {}",
+                done.stderr
+            );
+        }
+        unreachable!("the last leg goes to the end")
+    }
+
+    fn start(&self, home: &Home, capture: &[String]) -> Done {
+        let mut command = home.command(["run"]);
+        command.args(&self.grants).args(capture);
+        command.arg(&self.module).args(&self.arguments);
+        Done::of(command)
+    }
+
+    fn resume(&self, home: &Home, from: &Path, capture: &[String]) -> Done {
+        let mut command = home.command(["resume", "--module"]);
+        command.arg(&self.module);
+        command.args(&self.grants).args(capture).arg(from);
+        Done::of(command)
+    }
+
+    fn checkpoint(&self, number: usize) -> PathBuf {
+        self.luggage.file(&format!("{number}.ckpt"))
+    }
+
+    /// The uninterrupted run against several that are captured at random.
+    #[track_caller]
+    fn survives_captures(&self) {
+        let reference = self.uninterrupted();
+        let mut random = Random::new();
+        for bits in [12, 20] {
+            let at = |_| format!("--checkpoint-at={}", random.magnitude(bits));
+            let (effect, captures) = self.in_legs(at);
+            assert_eq!(effect, reference, "captured {captures} times at safepoints");
+            assert!(captures > 0, "captured at least once");
+        }
+        // Later and later, so that the job ends on a slow machine too.
+        let after = |leg| {
+            let microseconds = random.below(20_000_u64 << leg);
+            format!("--checkpoint-after={microseconds}us")
+        };
+        let (effect, captures) = self.in_legs(after);
+        assert_eq!(effect, reference, "captured {captures} times by the clock");
+        assert!(captures > 0, "captured at least once");
+    }
+}
+
+#[test]
+fn c_that_computes() {
+    let Some(job) = Job::new(Workload::Prebuilt("nbody"), &["2000000"]) else {
+        return;
+    };
+    job.survives_captures();
+}
+
+#[test]
+fn c_with_vectors_on_the_heap() {
+    let Some(job) = Job::new(Workload::Prebuilt("spectral"), &["600"]) else {
+        return;
+    };
+    job.survives_captures();
+}
+
+/// SQLite keeps a database and its journal in scratch, and reads back what it wrote.
+#[test]
+fn sqlite_with_its_database_in_scratch() {
+    let Some(job) = Job::new(Workload::Built("sqlite"), &["3000", "orders.db"]) else {
+        return;
+    };
+    job.survives_captures();
+}
+
+/// The archive's own digest, taken from scratch at the end, is in the output.
+#[test]
+fn rust_that_archives_a_mounted_directory() {
+    let arguments = ["/input", "input.tar.gz", "6"];
+    let Some(job) = Job::new(Workload::Built("archive"), &arguments) else {
+        return;
+    };
+    job.mount(&repository().join("workloads/prebuilt"), "/input")
+        .survives_captures();
+}
+
+#[test]
+fn go_with_goroutines_and_a_garbage_collector() {
+    let Some(job) = Job::new(Workload::Built("jsonsum"), &["-orders", "2000"]) else {
+        return;
+    };
+    job.survives_captures();
+}

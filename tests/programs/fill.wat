@@ -1,0 +1,32 @@
+;; Fills 4 MiB of memory with numbers that do not compress, says so, and reads until its
+;; input ends.
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 65)
+  (data (i32.const 16) "filled\n")
+  (data (i32.const 24) "ended\n")
+  (func $say (param $from i32) (param $length i32)
+    (i32.store (i32.const 0) (local.get $from))
+    (i32.store (i32.const 4) (local.get $length))
+    (if (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)) (then (unreachable))))
+  (func $fill
+    (local $at i32) (local $random i64)
+    (local.set $random (i64.const 88172645463325252))
+    (local.set $at (i32.const 0x10000))
+    (loop $again
+      (local.set $random (i64.xor (local.get $random) (i64.shl (local.get $random) (i64.const 13))))
+      (local.set $random (i64.xor (local.get $random) (i64.shr_u (local.get $random) (i64.const 7))))
+      (local.set $random (i64.xor (local.get $random) (i64.shl (local.get $random) (i64.const 17))))
+      (i64.store (local.get $at) (local.get $random))
+      (br_if $again (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 8))) (i32.const 0x410000)))))
+  (func $read (result i32)
+    (i32.store (i32.const 0) (i32.const 1024))
+    (i32.store (i32.const 4) (i32.const 1024))
+    (if (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)) (then (unreachable)))
+    (i32.load (i32.const 8)))
+  (func (export "_start")
+    (call $fill)
+    (call $say (i32.const 16) (i32.const 7))
+    (loop $again (br_if $again (call $read)))
+    (call $say (i32.const 24) (i32.const 6))))
