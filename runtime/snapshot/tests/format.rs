@@ -309,7 +309,8 @@ fn sections_must_be_canonical() {
 fn memories_must_be_canonical() {
     let zero: [u8; 32] = Sha256::digest([0; CHUNK_SIZE]).into();
     let page = |memory: &Memory| memory.runs[0].pages[0];
-    let cases: [(&str, fn(&mut Memory, [u8; 32])); 5] = [
+    type Change = fn(&mut Memory, [u8; 32]);
+    let cases: [(&str, Change); 5] = [
         ("out of bounds", |memory, _| memory.pages = 4),
         ("not in order", |memory, _| memory.runs.swap(0, 1)),
         ("not in order", |memory, _| memory.runs[1].first = 3),
