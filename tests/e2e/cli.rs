@@ -191,11 +191,11 @@ fn a_new_project_is_described_completely() {
     let home = Home::new();
     for language in ["rust", "c"] {
         let project = home.file(language);
-        home.wherry(["init", "--lang", language, project.to_str().unwrap()])
+        home.wherry(["init", "--language", language, project.to_str().unwrap()])
             .expect(0);
         assert!(project.join("workload.toml").exists());
         let before = fs::read_dir(&project).unwrap().count();
-        home.wherry(["init", "--lang", language, project.to_str().unwrap()])
+        home.wherry(["init", "--language", language, project.to_str().unwrap()])
             .expect_refusal(73, &[language]);
         assert_eq!(fs::read_dir(&project).unwrap().count(), before);
     }

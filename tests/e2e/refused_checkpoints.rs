@@ -98,18 +98,18 @@ impl Setting {
         let (module, file) = (home.program("count"), home.file("good.ckpt"));
         let to = format!("--checkpoint-to={}", file.display());
         let source = Home::new();
-        let arguments = ["run", "--checkpoint-at=5000", &to, module.to_str().unwrap()];
-        source.wherry(arguments).expect(CAPTURED);
+        let limits = ["--wall-time=2s", "--memory=16MiB"]; // for what forgers make of it
+        let mut run = source.command(["run", "--checkpoint-at=5000", &to]);
+        run.args(limits).arg(&module);
+        wherry_tests::Done::of(run).expect(CAPTURED);
         let good = File(fs::read(&file).unwrap());
         Setting { home, module, good }
     }
 
-    fn arguments(&self, file: &[u8]) -> [String; 6] {
+    fn arguments(&self, file: &[u8]) -> [String; 4] {
         let path = self.home.write("bad.ckpt", file);
         [
             "resume".to_owned(),
-            "--wall-time=1s".to_owned(),
-            "--memory=16MiB".to_owned(),
             "--module".to_owned(),
             self.module.display().to_string(),
             path.display().to_string(),

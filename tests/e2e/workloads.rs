@@ -24,7 +24,21 @@ struct Job {
 #[derive(Debug, PartialEq, Eq)]
 struct Effect {
     stdout: String,
-    code: Option<i32>,
+    /// The files that it left in scratch, with their contents.
+    scratch: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Effect {
+    fn new(stdout: &[u8], last: &Home) -> Self {
+        let stdout = String::from_utf8_lossy(stdout).into_owned();
+        let files = last.contents().into_iter().filter_map(|(path, content)| {
+            let mut parts = path.components();
+            parts.find(|part| part.as_os_str() == "scratch")?;
+            Some((parts.as_path().to_owned(), content))
+        });
+        let scratch = files.collect();
+        Effect { stdout, scratch }
+    }
 }
 
 impl Job {
@@ -44,12 +58,10 @@ impl Job {
     }
 
     fn uninterrupted(&self) -> Effect {
-        let done = self.start(&Home::new(), &[]).expect(0);
+        let home = Home::new();
+        let done = self.start(&home, &[]).expect(0);
         assert!(!done.stdout.is_empty(), "the program writes something");
-        Effect {
-            stdout: done.text(),
-            code: done.code,
-        }
+        Effect::new(&done.stdout, &home)
     }
 
     /// Runs it in legs; `next` says when each one is to be captured. Returns what it did and
@@ -69,9 +81,8 @@ impl Job {
             };
             stdout.extend_from_slice(&done.stdout);
             if done.code != Some(CAPTURED) {
-                let stdout = String::from_utf8_lossy(&stdout).into_owned();
-                let code = done.expect(0).code;
-                return (Effect { stdout, code }, captures);
+                done.expect(0);
+                return (Effect::new(&stdout, &home), captures);
             }
             assert!(
                 fs::exists(&to).expect("readable"),
@@ -83,14 +94,14 @@ impl Job {
     }
 
     fn start(&self, home: &Home, capture: &[String]) -> Done {
-        let mut command = home.command(["run"]);
+        let mut command = home.command(["run", "--keep"]);
         command.args(&self.grants).args(capture);
         command.arg(&self.module).args(&self.arguments);
         Done::of(command)
     }
 
     fn resume(&self, home: &Home, from: &Path, capture: &[String]) -> Done {
-        let mut command = home.command(["resume", "--module"]);
+        let mut command = home.command(["resume", "--keep", "--module"]);
         command.arg(&self.module);
         command.args(&self.grants).args(capture).arg(from);
         Done::of(command)
