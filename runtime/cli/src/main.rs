@@ -1,1 +1,31 @@
-fn main() {}
+//! The `wherry` command: packs, ships, runs, checkpoints and resumes workloads.
+
+mod commands;
+mod exit;
+mod failure;
+mod home;
+mod launch;
+mod mounts;
+mod output;
+mod signals;
+mod transfer;
+mod workload;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::commands::Cli;
+
+fn main() -> ExitCode {
+    let started = std::time::Instant::now();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::usage(&error),
+    };
+    let json = cli.global.json;
+    match commands::run(cli, started) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => ExitCode::from(failure::report(&error, json)),
+    }
+}

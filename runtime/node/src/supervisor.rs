@@ -189,11 +189,11 @@ impl Supervisor<'_> {
         error: Error,
         stopped: Instant,
     ) -> Result<(), Error> {
-        (self.observe)(Event::CheckpointFailed(&error));
-        if let Some(reply) = request.reply {
-            let _ = reply.send(Answer::Refused(error.to_string()));
-        }
         if !request.planned || request.go_on {
+            (self.observe)(Event::CheckpointFailed(&error));
+            if let Some(reply) = request.reply {
+                let _ = reply.send(Answer::Refused(error.to_string()));
+            }
             return Ok(());
         }
         let own = self.active.default_checkpoint();

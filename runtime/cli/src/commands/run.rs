@@ -1,0 +1,136 @@
+//! `wherry run`
+
+use clap::Args;
+use wherry_engine::{Command, Job};
+use wherry_node::Record;
+use wherry_packager::Digest;
+
+use super::Context;
+use crate::exit;
+use crate::failure::Refusal;
+use crate::launch::{CheckpointArgs, Launch, LimitArgs};
+use crate::mounts::{self, DirArg};
+use crate::workload::{self, Runnable};
+
+/// Run a workload, and exit with its code
+///
+/// The workload is an artifact of the store (NAME:TAG or a digest), a WebAssembly module in a
+/// file, or a directory with a workload.toml, which is packed first. What follows it belongs
+/// to the program; arguments replace those that the workload itself brings along.
+///
+/// Every job has a scratch directory, which the program sees as `/` unless a --dir takes that
+/// place, and whose content travels with checkpoints. Ctrl-C, SIGTERM and SIGUSR1 write a
+/// checkpoint and end the run with code 85; a second Ctrl-C kills the job.
+///
+/// With --json, the last line on standard error says how the run ended.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "wherry run [OPTIONS] <REF|MODULE.wasm|DIR> [ARGS]...",
+    after_help = "\
+Examples:
+  wherry run hello.wasm
+  wherry run --dir data::/in::ro --env LEVEL=3 prog.wasm /in/file --verbose
+  wherry run --checkpoint-to job.ckpt --checkpoint-after 10m --continue nbody:1.0.0
+  wherry run --memory 256MiB --wall-time 1h ."
+)]
+pub(crate) struct Run {
+    /// Set an environment variable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    env: Vec<(String, String)>,
+    /// Lend the job a directory; GUEST is HOST as written if there is none
+    #[arg(long, value_name = "HOST::GUEST[::ro]")]
+    dir: Vec<DirArg>,
+    /// Where the program sees its scratch directory [default: what the workload says, or /]
+    #[arg(long, value_name = "GUEST", conflicts_with = "no_scratch")]
+    scratch: Option<String>,
+    /// No scratch directory
+    #[arg(long)]
+    no_scratch: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
+    checkpoints: CheckpointArgs,
+    /// What to run, and arguments for it
+    #[arg(
+        required = true,
+        num_args = 1..,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_names = ["REF|MODULE.wasm|DIR", "ARGS"]
+    )]
+    workload: Vec<String>,
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+impl Run {
+    pub(crate) fn execute(self, context: &Context) -> anyhow::Result<u8> {
+        let launch = Launch::prepare(&self.checkpoints)?;
+        let Some((name, args)) = self.workload.split_first() else {
+            return Err(Refusal::new(exit::USAGE, "there is nothing to run").into());
+        };
+        let runnable = workload::load(&context.home, name)?;
+        let mut record = Record::new(
+            name.clone(),
+            Digest::of(&runnable.wasm).to_string(),
+            arguments(&runnable, args),
+        );
+        record.manifest = runnable.manifest.map(|digest| digest.to_string());
+        record.mounts = mounts::records(&self.dir)?;
+        mounts::meet(&mut record.mounts, &runnable.config)?;
+        let wanted = &runnable.config.scratch;
+        record.scratch = mounts::scratch(
+            self.scratch.clone(),
+            self.no_scratch,
+            wanted,
+            &record.mounts,
+        );
+        let command = Command {
+            args: record.args.clone(),
+            env: self.environment(&runnable),
+            seed: None,
+            manifest: runnable.manifest.as_ref().and_then(workload::from_oci),
+        };
+        let limits = self.limits.limits(&runnable.config.limits);
+        let module = context.home.engine()?.load(runnable.wasm);
+        let active = context.home.jobs().create(record)?;
+        let settings = launch.settings(&active, limits);
+        let job = settings
+            .and_then(|settings| Ok(Job::start(&module, command, settings, launch.control())?));
+        match job {
+            Ok(job) => launch.run(context, job, active),
+            Err(error) => {
+                // It never was a job.
+                active.discard()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The workload's own variables, then those of the command line, each name once.
+    fn environment(&self, runnable: &Runnable) -> Vec<(String, String)> {
+        let own = runnable.config.env.clone().into_iter();
+        let mut variables: Vec<(String, String)> = Vec::new();
+        for (name, value) in own.chain(self.env.iter().cloned()) {
+            match variables.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = value,
+                None => variables.push((name, value)),
+            }
+        }
+        variables
+    }
+}
+
+fn arguments(runnable: &Runnable, given: &[String]) -> Vec<String> {
+    let own = &runnable.config.args;
+    let args = if given.is_empty() { own } else { given };
+    std::iter::once(&runnable.program)
+        .chain(args)
+        .cloned()
+        .collect()
+}

@@ -1,0 +1,50 @@
+//! Where Wherry keeps things: `store/` for artifacts, `jobs/`, and `cache/` for compiled
+//! modules.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use etcetera::BaseStrategy as _;
+use wherry_engine::{Engine, EngineConfig};
+use wherry_node::JobStore;
+use wherry_packager::Store;
+
+use crate::exit;
+use crate::failure::Refusal;
+
+/// The directory of everything that is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Home(PathBuf);
+
+impl Home {
+    /// The directory that was chosen, or the one that the system has for such data.
+    pub(crate) fn find(chosen: Option<PathBuf>) -> anyhow::Result<Self> {
+        let directory = match chosen.filter(|chosen| !chosen.as_os_str().is_empty()) {
+            Some(directory) => directory,
+            None => default_directory()?,
+        };
+        let directory = std::path::absolute(directory).context("there is no current directory")?;
+        Ok(Home(directory))
+    }
+
+    pub(crate) fn store(&self) -> anyhow::Result<Store> {
+        Ok(Store::open(self.0.join("store"))?)
+    }
+
+    pub(crate) fn jobs(&self) -> JobStore {
+        JobStore::new(self.0.join("jobs"))
+    }
+
+    pub(crate) fn engine(&self) -> anyhow::Result<Engine> {
+        let cache_dir = Some(self.0.join("cache"));
+        Ok(Engine::new(EngineConfig { cache_dir })?)
+    }
+}
+
+fn default_directory() -> anyhow::Result<PathBuf> {
+    let strategy = etcetera::choose_base_strategy().map_err(|_| {
+        Refusal::new(exit::CONFIG, "there is no home directory to keep things in")
+            .hint("choose one with --home DIR or WHERRY_HOME")
+    })?;
+    Ok(strategy.data_dir().join("wherry"))
+}

@@ -1,0 +1,265 @@
+//! Running a job in this process: what `run` and `resume` have in common.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::{Value, json};
+use std::io::IsTerminal;
+use wherry_engine::{Control, Job, Limits, Reason, Scratch, Settings, Stdio};
+use wherry_node::{ActiveJob, ControlSocket, Ending, Event, Plan, Requests, supervise};
+use wherry_packager::{parse_bytes, parse_duration};
+
+use crate::commands::Context;
+use crate::failure::{Refusal, warn};
+use crate::{exit, mounts, output, signals};
+
+/// When checkpoints are made, and where they go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Checkpoints")]
+pub(crate) struct CheckpointArgs {
+    /// Where checkpoints go [default: the job's directory]
+    #[arg(long, value_name = "FILE")]
+    checkpoint_to: Option<PathBuf>,
+    /// Make one when the program has run this long, once; with --continue, every so often
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    checkpoint_after: Option<Duration>,
+    /// Make one at exactly the Nth safepoint from here, once. Slower, for tests
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_at: Option<u64>,
+    /// Go on after a checkpoint, instead of exiting with 85
+    #[arg(long = "continue")]
+    go_on: bool,
+    /// Keep the scratch directory when the job has ended
+    #[arg(long)]
+    keep: bool,
+}
+
+/// What a job may use.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits over the whole life of the job")]
+pub(crate) struct LimitArgs {
+    /// Memory, e.g. `256 MiB`; what the workload itself asks for counts too
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    memory: Option<u64>,
+    /// CPU time, e.g. `10m`
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    cpu_time: Option<Duration>,
+    /// Time from start to end, time as a checkpoint not counted
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    wall_time: Option<Duration>,
+}
+
+impl LimitArgs {
+    /// The smaller of what is granted and asked for.
+    pub(crate) fn limits(&self, asked: &wherry_packager::Limits) -> Limits {
+        Limits {
+            memory_bytes: smaller(self.memory, asked.memory),
+            wall: smaller(self.wall_time, asked.wall_time),
+            cpu: smaller(self.cpu_time, asked.cpu_time),
+        }
+    }
+}
+
+fn smaller<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    a.into_iter().chain(b).min()
+}
+
+/// A process that is ready to run a job: it listens to signals already.
+pub(crate) struct Launch {
+    requests: Requests,
+    interrupted: Arc<AtomicBool>,
+    plan: Plan,
+    countdown: Option<u64>,
+    keep: bool,
+}
+
+impl Launch {
+    /// Starts to listen, so that no signal is lost from here on.
+    pub(crate) fn prepare(args: &CheckpointArgs) -> anyhow::Result<Self> {
+        let requests = Requests::new(Control::new()?);
+        let interrupted = signals::watch(&requests, args.go_on)?;
+        let checkpoint_to = args.checkpoint_to.as_deref().map(destination).transpose()?;
+        Ok(Launch {
+            requests,
+            interrupted,
+            plan: Plan {
+                checkpoint_to,
+                after: args.checkpoint_after,
+                go_on: args.go_on,
+            },
+            countdown: args.checkpoint_at,
+            keep: args.keep,
+        })
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        self.requests.control()
+    }
+
+    /// What this node lends the job, as its record says.
+    pub(crate) fn settings(&self, active: &ActiveJob, limits: Limits) -> anyhow::Result<Settings> {
+        let record = &active.record;
+        let scratch = match &record.scratch {
+            Some(guest) => Some(Scratch {
+                host: active.new_scratch()?,
+                guest: guest.clone(),
+            }),
+            None => None,
+        };
+        let stdio = Stdio::inherit().context("standard input, output or error is closed")?;
+        Ok(Settings {
+            mounts: mounts::for_engine(&record.mounts),
+            scratch,
+            limits,
+            countdown: self.countdown,
+            ..Settings::new(stdio)
+        })
+    }
+
+    /// Runs the job, tells how that ended, and returns the exit code.
+    pub(crate) fn run(self, context: &Context, job: Job, active: ActiveJob) -> anyhow::Result<u8> {
+        let socket = ControlSocket::listen(&active, &self.requests)?;
+        let id = active.record.id.clone();
+        let ready = context.started.elapsed();
+        let json = context.output.json;
+        let mut observe = |event: Event<'_>| observe(json, &event);
+        let (requests, plan) = (&self.requests, self.plan);
+        let ending = supervise(job, active, socket, requests, plan, self.keep, &mut observe)
+            .with_context(|| format!("the job {id} cannot go on"))?;
+        let report = Report {
+            id: &id,
+            ready,
+            json,
+            // Programs compare what a job says on standard error.
+            talkative: self.interrupted.load(Ordering::Relaxed) || std::io::stderr().is_terminal(),
+        };
+        Ok(report.ending(&ending))
+    }
+}
+
+/// Where checkpoints are to go: known to be possible before the job runs for hours.
+fn destination(file: &Path) -> anyhow::Result<PathBuf> {
+    let file = std::path::absolute(file).context("--checkpoint-to names no file")?;
+    let refused = |why: &str| {
+        let message = format!("checkpoints cannot go to {}: {why}", file.display());
+        Err(Refusal::new(exit::CANNOT_CREATE, message).into())
+    };
+    match file.parent() {
+        _ if file.is_dir() => refused("it is a directory"),
+        Some(parent) if parent.is_dir() => Ok(file),
+        _ => refused("its directory does not exist"),
+    }
+}
+
+fn observe(json: bool, event: &Event<'_>) {
+    match event {
+        Event::Checkpointed(checkpoint) if json => {
+            output::note(json!({ "event": "checkpointed", "checkpoint": checkpoint }));
+        }
+        Event::Checkpointed(_) => {}
+        Event::CheckpointFailed(error) => {
+            warn(format!(
+                "no checkpoint was written, the job goes on: {error}"
+            ));
+        }
+    }
+}
+
+struct Report<'a> {
+    id: &'a str,
+    /// How long it took until the program ran.
+    ready: Duration,
+    json: bool,
+    talkative: bool,
+}
+
+impl Report<'_> {
+    fn ending(&self, ending: &Ending) -> u8 {
+        match ending {
+            Ending::Exited(code) => {
+                self.result("exited", json!({ "code": code }));
+                u8::try_from(*code).unwrap_or(u8::MAX)
+            }
+            Ending::Trapped(trap) => {
+                if !self.json {
+                    output::note(format!("the program trapped: {trap}"));
+                }
+                let functions = trap.backtrace.iter();
+                let backtrace: Vec<_> = functions
+                    .map(|frame| json!({ "function": frame.function, "name": frame.name }))
+                    .collect();
+                let trap = json!({ "trap": trap.message, "backtrace": backtrace });
+                self.result("trapped", trap);
+                exit::TRAPPED
+            }
+            Ending::Suspended(reason, checkpoint) => {
+                let limit = matches!(reason, Reason::CpuTime | Reason::WallTime);
+                let outcome = if limit { "time-limit" } else { "checkpointed" };
+                self.result(outcome, json!({ "checkpoint": checkpoint }));
+                if !self.json && (limit || self.talkative) {
+                    let (path, id) = (checkpoint.path.display(), self.id);
+                    output::note(format!("wherry: {reason}; the checkpoint is {path}"));
+                    output::note(format!("wherry: go on with: wherry resume {id}"));
+                }
+                if limit {
+                    exit::TIME_LIMIT
+                } else {
+                    exit::CHECKPOINTED
+                }
+            }
+            Ending::Killed => {
+                self.result("killed", json!({}));
+                if !self.json && self.talkative {
+                    output::note("wherry: the job was killed");
+                }
+                exit::KILLED
+            }
+        }
+    }
+
+    /// For programs, on standard error: standard output belongs to the guest.
+    fn result(&self, outcome: &str, mut result: Value) {
+        if self.json {
+            let ready = u64::try_from(self.ready.as_micros()).unwrap_or(u64::MAX);
+            result["job"] = self.id.into();
+            result["outcome"] = outcome.into();
+            result["ready_us"] = ready.into();
+            output::note(result);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smaller_limit_counts() {
+        let args = LimitArgs {
+            memory: Some(5),
+            cpu_time: None,
+            wall_time: Some(Duration::from_secs(9)),
+        };
+        let asked = wherry_packager::Limits {
+            memory: Some(3),
+            cpu_time: Some(Duration::from_secs(1)),
+            wall_time: None,
+        };
+        let limits = args.limits(&asked);
+        assert_eq!(limits.memory_bytes, Some(3));
+        assert_eq!(limits.cpu, Some(Duration::from_secs(1)));
+        assert_eq!(limits.wall, Some(Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn a_checkpoint_needs_a_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(destination(&directory.path().join("f")).is_ok());
+        assert!(destination(&directory.path().join("no/f")).is_err());
+        assert!(destination(directory.path()).is_err());
+    }
+}
