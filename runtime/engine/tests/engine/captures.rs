@@ -1,8 +1,8 @@
 //! Every program of `tests/programs` is captured at safepoints, written, read back and
 //! resumed, and must end exactly as its uninterrupted run did.
 
-use crate::common::{Captured, checkpoint, prebuilt, programs, reader, resume, start};
-use wherry_engine::{Job, Module, Outcome, Reason, Settings};
+use crate::common::{Captured, checkpoint, module, prebuilt, programs, reader, resume, start};
+use wherry_engine::{Job, Module, Outcome, Reason, Scratch, Settings};
 
 /// More captures in one run prove no more.
 const MAX_CAPTURES: usize = 300;
@@ -149,4 +149,73 @@ fn a_resumed_state_is_the_same_state() {
         let mut again = resume(&module, &file, Captured::default().settings());
         assert_same_state(&file, &checkpoint(&mut again), &name);
     }
+}
+
+/// Writes a file, passes safepoints with it open, and exits with what it reads from it.
+const FILE: &str = r#"(module
+    (import "wasi_snapshot_preview1" "path_open"
+        (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $write (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_pread"
+        (func $read (param i32 i32 i32 i64 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "\64\00\00\00\04\00\00\00")
+    (data (i32.const 8) "\c8\00\00\00\04\00\00\00")
+    (data (i32.const 100) "text")
+    (data (i32.const 300) "name")
+    (func $check (param i32) (if (local.get 0) (then (unreachable))))
+    (func (export "_start") (local $i i32)
+        (call $check (call $open (i32.const 3) (i32.const 0) (i32.const 300) (i32.const 4)
+            (i32.const 1) (i64.const 0x66) (i64.const 0) (i32.const 0) (i32.const 16)))
+        (loop $again
+            (call $check
+                (call $write (i32.load (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 20)))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $i) (i32.const 8))))
+        (call $check (call $read
+            (i32.load (i32.const 16)) (i32.const 8) (i32.const 1) (i64.const 29) (i32.const 20)))
+        (call $exit (i32.load8_u (i32.const 200)))))"#;
+
+#[test]
+fn files_in_scratch_travel_with_the_job() {
+    let module = module(FILE);
+    let scratch = || {
+        let directory = tempfile::tempdir().expect("a directory");
+        let host = directory.path().to_owned();
+        let scratch = Some(Scratch {
+            host,
+            guest: "/".to_owned(),
+        });
+        let settings = Captured::default().settings();
+        (
+            directory,
+            Settings {
+                scratch,
+                countdown: Some(3),
+                ..settings
+            },
+        )
+    };
+    let (mut directory, settings) = scratch();
+    let mut job = start(&module, settings);
+    let mut captures = 0;
+    let outcome = loop {
+        let outcome = job.run().expect("it runs");
+        if outcome != Outcome::Stopped(Reason::Countdown) {
+            break outcome;
+        }
+        captures += 1;
+        let file = checkpoint(&mut job);
+        // What the job resumes with is what was captured, not what was done to it since.
+        std::fs::write(directory.path().join("name"), "something else").expect("it is ours");
+        let fresh = scratch();
+        job = resume(&module, &file, fresh.1);
+        directory = fresh.0;
+    };
+    assert_eq!(outcome, Outcome::Exited(u32::from(b'e')));
+    assert!(captures > 3, "{captures}");
+    let content = std::fs::read_to_string(directory.path().join("name")).expect("it is there");
+    assert_eq!(content, "text".repeat(8));
 }
