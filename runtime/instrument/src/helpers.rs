@@ -79,6 +79,31 @@ impl Helpers {
         code
     }
 
+    /// As [`Helpers::save`], without a call: for loops, whose registers a call would disturb
+    /// even where it is never made.
+    pub(crate) fn save_inline(&self, values: &[(u32, ValType)], site: u32) -> Vec<I<'static>> {
+        let stack_pointer = self.indices.stack_pointer;
+        let mut code = Vec::new();
+        let mut offset = 0;
+        for &(local, ty) in values {
+            code.push(I::GlobalGet(stack_pointer));
+            code.extend(self.store(local, ty, offset.into()));
+            offset += size(ty);
+        }
+        code.extend([
+            I::GlobalGet(stack_pointer),
+            I::I32Const(site.cast_signed()),
+            I::I32Store(at(offset.into(), 0, self.indices.frames)),
+            I::GlobalGet(stack_pointer),
+            I::I32Const((offset + 4).cast_signed()),
+            I::I32Add,
+            I::GlobalSet(stack_pointer),
+            I::I32Const(UNWINDING),
+            I::GlobalSet(self.indices.state),
+        ]);
+        code
+    }
+
     /// Code that pops a frame of this layout. What was popped stays where it is until the
     /// program leaves again.
     pub(crate) fn pop(&self, layout: &Layout) -> [I<'static>; 4] {

@@ -38,7 +38,11 @@ impl<'a> Rewriter<'_, 'a> {
         let values = self.saved(site);
         let dynamic = self.function.sites[site].kind == SiteKind::Dynamic;
         let number = self.first_site + index(site);
-        let save = self.helpers.save(&values, dynamic, number);
+        let save = if self.function.sites[site].kind == SiteKind::Loop && values.len() <= 64 {
+            self.helpers.save_inline(&values, number)
+        } else {
+            self.helpers.save(&values, dynamic, number)
+        };
         self.new_code(save);
         self.code.push(Code::Br(self.leave));
     }

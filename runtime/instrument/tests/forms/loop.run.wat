@@ -1,7 +1,6 @@
 (module
   (type (;0;) (func))
-  (type (;1;) (func (param i32 i32)))
-  (type (;2;) (func))
+  (type (;1;) (func))
   (import "wherry" "flag" (memory (;0;) 1 1 shared))
   (table (;0;) 0 funcref)
   (table (;1;) 0 0 funcref)
@@ -18,7 +17,7 @@
   (export "__wherry_references" (table 0))
   (export "__wherry_functions" (table 1))
   (export "__wherry_resumers" (table 2))
-  (export "__wherry_drop_segments" (func 2))
+  (export "__wherry_drop_segments" (func 1))
   (elem (;0;) (table 1) (i32.const 0) func)
   (elem (;1;) (table 2) (i32.const 0) func)
   (func (;0;) (type 0)
@@ -31,9 +30,18 @@
         i32.atomic.load8_u
         (@metadata.code.branch_hint "\00")
         if ;; label = @3
+          global.get 1
           local.get $i
+          i32.store 1 align=1
+          global.get 1
           i32.const 0
-          call 1
+          i32.store 1 offset=4 align=1
+          global.get 1
+          i32.const 8
+          i32.add
+          global.set 1
+          i32.const 1
+          global.set 0
           br $next
         end
         local.get $i
@@ -46,22 +54,5 @@
       return
     end
   )
-  (func (;1;) (type 1) (param i32 i32)
-    (local i32)
-    global.get 1
-    local.set 2
-    local.get 2
-    local.get 0
-    i32.store 1 align=1
-    local.get 2
-    local.get 1
-    i32.store 1 offset=4 align=1
-    i32.const 1
-    global.set 0
-    local.get 2
-    i32.const 8
-    i32.add
-    global.set 1
-  )
-  (func (;2;) (type 2))
+  (func (;1;) (type 1))
 )
