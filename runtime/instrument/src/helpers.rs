@@ -19,6 +19,9 @@ use crate::{
     module::index,
 };
 
+/// Values that are stored without a helper where that is worth the larger code.
+pub(crate) const FEW: usize = 64;
+
 /// Values that one helper takes or gives: far below the limit on parameters, and enough for
 /// nearly every frame.
 const CHUNK: usize = 128;
@@ -79,29 +82,12 @@ impl Helpers {
         code
     }
 
-    /// As [`Helpers::save`], without a call: for loops, whose registers a call would disturb
+    /// As [`Helpers::save`], without a call: what a call takes in registers disturbs a loop's,
     /// even where it is never made.
     pub(crate) fn save_inline(&self, values: &[(u32, ValType)], site: u32) -> Vec<I<'static>> {
-        let stack_pointer = self.indices.stack_pointer;
-        let mut code = Vec::new();
-        let mut offset = 0;
-        for &(local, ty) in values {
-            code.push(I::GlobalGet(stack_pointer));
-            code.extend(self.store(local, ty, offset.into()));
-            offset += size(ty);
-        }
-        code.extend([
-            I::GlobalGet(stack_pointer),
-            I::I32Const(site.cast_signed()),
-            I::I32Store(at(offset.into(), 0, self.indices.frames)),
-            I::GlobalGet(stack_pointer),
-            I::I32Const((offset + 4).cast_signed()),
-            I::I32Add,
-            I::GlobalSet(stack_pointer),
-            I::I32Const(UNWINDING),
-            I::GlobalSet(self.indices.state),
-        ]);
-        code
+        let base = I::GlobalGet(self.indices.stack_pointer);
+        let site = I::I32Const(site.cast_signed());
+        self.push(&base, values.iter().copied(), Some(site))
     }
 
     /// Code that pops a frame of this layout. What was popped stays where it is until the
@@ -256,22 +242,9 @@ impl Helpers {
         let site = index(types.len());
         let base = site + u32::from(last);
         let mut code = vec![I::GlobalGet(self.indices.stack_pointer), I::LocalSet(base)];
-        let mut offset = 0;
-        for (local, &ty) in (0..).zip(types) {
-            code.push(I::LocalGet(base));
-            code.extend(self.store(local, ty, offset));
-            offset += u64::from(size(ty));
-        }
-        if last {
-            code.extend([
-                I::LocalGet(base),
-                I::LocalGet(site),
-                I::I32Store(at(offset, 0, self.indices.frames)),
-            ]);
-            code.extend([I::I32Const(UNWINDING), I::GlobalSet(self.indices.state)]);
-            offset += 4;
-        }
-        code.extend(self.move_stack_pointer(base, i32::try_from(offset).unwrap_or(i32::MAX)));
+        let values = (0..).zip(types.iter().copied());
+        let site = last.then_some(I::LocalGet(site));
+        code.extend(self.push(&I::LocalGet(base), values, site));
         code.push(I::End);
         let mut params = types.clone();
         params.extend(last.then_some(ValType::I32));
@@ -281,9 +254,34 @@ impl Helpers {
         saver
     }
 
-    fn move_stack_pointer(&self, base: u32, by: i32) -> [I<'static>; 4] {
-        let stack_pointer = I::GlobalSet(self.indices.stack_pointer);
-        [I::LocalGet(base), I::I32Const(by), I::I32Add, stack_pointer]
+    /// Stores locals from `base` on, which is the stack pointer. The last of a frame are
+    /// followed by its site, and then the program unwinds.
+    fn push(
+        &self,
+        base: &I<'static>,
+        values: impl Iterator<Item = (u32, ValType)>,
+        site: Option<I<'static>>,
+    ) -> Vec<I<'static>> {
+        let mut code = Vec::new();
+        let mut offset = 0;
+        for (local, ty) in values {
+            code.push(base.clone());
+            code.extend(self.store(local, ty, u64::from(offset)));
+            offset += size(ty);
+        }
+        if let Some(site) = site {
+            let place = at(offset.into(), 0, self.indices.frames);
+            code.extend([base.clone(), site, I::I32Store(place)]);
+            code.extend([I::I32Const(UNWINDING), I::GlobalSet(self.indices.state)]);
+            offset += 4;
+        }
+        code.extend([
+            base.clone(),
+            I::I32Const(offset.cast_signed()),
+            I::I32Add,
+            I::GlobalSet(self.indices.stack_pointer),
+        ]);
+        code
     }
 
     /// Stores a local; the address is on the stack.

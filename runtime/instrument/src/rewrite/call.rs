@@ -8,7 +8,7 @@ use crate::{
     Error,
     code::Code,
     function::{Operand, SiteId, SiteKind},
-    helpers::in_frame_order,
+    helpers::{FEW, in_frame_order},
     map::Type,
     module::index,
     rewrite::{Rewriter, new_local, operands, slots, value_type},
@@ -36,12 +36,13 @@ impl<'a> Rewriter<'_, 'a> {
 
     fn save_and_leave(&mut self, site: SiteId) {
         let values = self.saved(site);
-        let dynamic = self.function.sites[site].kind == SiteKind::Dynamic;
+        let kind = self.function.sites[site].kind;
         let number = self.first_site + index(site);
-        let save = if self.function.sites[site].kind == SiteKind::Loop && values.len() <= 64 {
+        let save = if kind == SiteKind::Loop && values.len() <= FEW {
             self.helpers.save_inline(&values, number)
         } else {
-            self.helpers.save(&values, dynamic, number)
+            self.helpers
+                .save(&values, kind == SiteKind::Dynamic, number)
         };
         self.new_code(save);
         self.code.push(Code::Br(self.leave));

@@ -36,12 +36,12 @@
           global.get 1
           i32.const 0
           i32.store 1 offset=4 align=1
+          i32.const 1
+          global.set 0
           global.get 1
           i32.const 8
           i32.add
           global.set 1
-          i32.const 1
-          global.set 0
           br $next
         end
         local.get $i
