@@ -256,7 +256,7 @@ fn node(error: &NodeError) -> Class {
         NodeError::Refused { .. } => (exit::UNAVAILABLE, None),
         NodeError::Record { .. } => (exit::BAD_DATA, None),
         NodeError::Io { source, .. } => (writing(source), None),
-        NodeError::Engine(error) => engine(error),
+        NodeError::Engine(error) | NodeError::Checkpoint { source: error, .. } => engine(error),
         _ => (exit::INTERNAL, None),
     }
 }

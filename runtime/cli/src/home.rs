@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use etcetera::BaseStrategy as _;
 use wherry_engine::{Engine, EngineConfig};
 use wherry_node::JobStore;
-use wherry_packager::Store;
+use wherry_packager::{PackError, Store, StoreError};
 
 use crate::exit;
 use crate::failure::Refusal;
@@ -27,8 +27,43 @@ impl Home {
         Ok(Home(directory))
     }
 
+    /// The store, made now if there is none.
     pub(crate) fn store(&self) -> anyhow::Result<Store> {
-        Ok(Store::open(self.0.join("store"))?)
+        Ok(Store::open(self.store_directory())?)
+    }
+
+    /// The store, if there is one: asking for something makes none.
+    pub(crate) fn existing_store(&self) -> anyhow::Result<Option<Store>> {
+        self.store_directory()
+            .exists()
+            .then(|| self.store())
+            .transpose()
+    }
+
+    /// The store, to look `name` up in it.
+    pub(crate) fn store_with(&self, name: &str) -> anyhow::Result<Store> {
+        let missing = || StoreError::NotFound {
+            name: name.to_owned(),
+            similar: Vec::new(),
+        };
+        Ok(self.existing_store()?.ok_or_else(missing)?)
+    }
+
+    /// Adds something to the store. If there is none yet, it is tried elsewhere first: what
+    /// is refused leaves no store behind.
+    pub(crate) fn add_to_store<T>(
+        &self,
+        add: impl Fn(&Store) -> Result<T, PackError>,
+    ) -> anyhow::Result<T> {
+        if self.existing_store()?.is_none() {
+            let elsewhere = tempfile::tempdir()?;
+            add(&Store::open(elsewhere.path())?)?;
+        }
+        Ok(add(&self.store()?)?)
+    }
+
+    fn store_directory(&self) -> PathBuf {
+        self.0.join("store")
     }
 
     pub(crate) fn jobs(&self) -> JobStore {

@@ -25,7 +25,7 @@ pub(crate) struct CheckpointArgs {
     #[arg(long, value_name = "FILE")]
     checkpoint_to: Option<PathBuf>,
     /// Make one when the program has run this long, once; with --continue, every so often
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     checkpoint_after: Option<Duration>,
     /// Make one at exactly the Nth safepoint from here, once. Slower, for tests
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -79,9 +79,9 @@ pub(crate) struct Launch {
 
 impl Launch {
     /// Starts to listen, so that no signal is lost from here on.
-    pub(crate) fn prepare(args: &CheckpointArgs) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(args: &CheckpointArgs, context: &Context) -> anyhow::Result<Self> {
         let requests = Requests::new(Control::new()?);
-        let interrupted = signals::watch(&requests, args.go_on)?;
+        let interrupted = signals::watch(&requests, args.go_on, context.output.json)?;
         let checkpoint_to = args.checkpoint_to.as_deref().map(destination).transpose()?;
         Ok(Launch {
             requests,
@@ -100,8 +100,13 @@ impl Launch {
         self.requests.control()
     }
 
+    /// Lets other processes find the job from now on, even if it takes long until it runs.
+    pub(crate) fn listen(&self, active: &ActiveJob) -> anyhow::Result<ControlSocket> {
+        Ok(ControlSocket::listen(active, &self.requests)?)
+    }
+
     /// What this node lends the job, as its record says.
-    pub(crate) fn settings(&self, active: &ActiveJob, limits: Limits) -> anyhow::Result<Settings> {
+    pub(crate) fn settings(&self, active: &ActiveJob) -> anyhow::Result<Settings> {
         let record = &active.record;
         let scratch = match &record.scratch {
             Some(guest) => Some(Scratch {
@@ -114,15 +119,19 @@ impl Launch {
         Ok(Settings {
             mounts: mounts::for_engine(&record.mounts),
             scratch,
-            limits,
             countdown: self.countdown,
             ..Settings::new(stdio)
         })
     }
 
     /// Runs the job, tells how that ended, and returns the exit code.
-    pub(crate) fn run(self, context: &Context, job: Job, active: ActiveJob) -> anyhow::Result<u8> {
-        let socket = ControlSocket::listen(&active, &self.requests)?;
+    pub(crate) fn run(
+        self,
+        context: &Context,
+        job: Job,
+        active: ActiveJob,
+        socket: ControlSocket,
+    ) -> anyhow::Result<u8> {
         let id = active.record.id.clone();
         let ready = context.started.elapsed();
         let json = context.output.json;

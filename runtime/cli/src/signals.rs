@@ -15,9 +15,13 @@ use crate::{exit, output};
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Turns signals into requests from now on: SIGUSR1, SIGTERM and the first SIGINT want a
-/// checkpoint, the second SIGINT the end. With `go_on`, the job goes on after SIGUSR1.
-/// Returns whether there was a SIGINT.
-pub(crate) fn watch(requests: &Requests, go_on: bool) -> std::io::Result<Arc<AtomicBool>> {
+/// checkpoint, the second SIGINT the end. With `go_on`, the job goes on after the checkpoint,
+/// but for SIGTERM. Returns whether there was a SIGINT.
+pub(crate) fn watch(
+    requests: &Requests,
+    go_on: bool,
+    quiet: bool,
+) -> std::io::Result<Arc<AtomicBool>> {
     // A file that is too large for a limit is an error like a full disk, not a reason to die.
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     let mut signals = Signals::new([SIGUSR1, SIGTERM, SIGINT])?;
@@ -30,7 +34,7 @@ pub(crate) fn watch(requests: &Requests, go_on: bool) -> std::io::Result<Arc<Ato
                 SIGINT => {
                     noted.store(true, Ordering::Relaxed);
                     interrupts += 1;
-                    interrupt(interrupts, &requests);
+                    interrupt(interrupts, &requests, go_on, quiet);
                 }
                 SIGUSR1 => requests.checkpoint(go_on),
                 _ => requests.checkpoint(false),
@@ -42,11 +46,13 @@ pub(crate) fn watch(requests: &Requests, go_on: bool) -> std::io::Result<Arc<Ato
     Ok(interrupted)
 }
 
-fn interrupt(count: u32, requests: &Requests) {
+fn interrupt(count: u32, requests: &Requests, go_on: bool, quiet: bool) {
     match count {
         1 => {
-            output::note("wherry: writing a checkpoint; press Ctrl-C again to kill the job");
-            requests.checkpoint(false);
+            if !quiet {
+                output::note("wherry: writing a checkpoint; Ctrl-C again kills the job");
+            }
+            requests.checkpoint(go_on);
         }
         2 => {
             requests.kill();

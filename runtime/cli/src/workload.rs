@@ -37,11 +37,13 @@ enum Source {
 /// Reads what `name` means. A module or a project gets into the store on the way, so that
 /// whoever resumes the job finds it there.
 pub(crate) fn load(home: &Home, name: &str) -> anyhow::Result<Runnable> {
-    let store = home.store()?;
     match locate(name)? {
-        Source::Module(path) => module(&store, &path),
-        Source::Project(directory) => stored(&store, &pack(&directory, &store)?.digest.to_string()),
-        Source::Stored => stored(&store, name),
+        Source::Module(path) => module(home, &path),
+        Source::Project(directory) => {
+            let packed = home.add_to_store(|store| pack(&directory, store))?;
+            stored(home, &packed.digest.to_string())
+        }
+        Source::Stored => stored(home, name),
     }
 }
 
@@ -65,9 +67,9 @@ fn locate(name: &str) -> anyhow::Result<Source> {
     }
 }
 
-fn module(store: &Store, path: &Path) -> anyhow::Result<Runnable> {
+fn module(home: &Home, path: &Path) -> anyhow::Result<Runnable> {
     let wasm = read_module(path)?;
-    keep(store, &wasm).with_context(|| format!("cannot run {}", path.display()))?;
+    keep(home, &wasm).with_context(|| format!("cannot run {}", path.display()))?;
     let program = path.file_name().unwrap_or(path.as_os_str());
     Ok(Runnable {
         program: program.to_string_lossy().into_owned(),
@@ -87,16 +89,17 @@ pub(crate) fn read_module(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Keeps a module by its digest. What is there already was checked when it came.
-fn keep(store: &Store, wasm: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn keep(home: &Home, wasm: &[u8]) -> anyhow::Result<()> {
     let blob = Descriptor::of(media_type::WASM, wasm);
-    if store.open_blob(&blob).is_err() {
-        pack_module(wasm, None, store)?;
+    let store = home.existing_store()?;
+    if store.is_none_or(|store| store.open_blob(&blob).is_err()) {
+        home.add_to_store(|store| pack_module(wasm, None, store))?;
     }
     Ok(())
 }
 
-fn stored(store: &Store, name: &str) -> anyhow::Result<Runnable> {
-    let workload = store.workload(name)?;
+fn stored(home: &Home, name: &str) -> anyhow::Result<Runnable> {
+    let workload = home.store_with(name)?.workload(name)?;
     Ok(Runnable {
         program: workload
             .config
@@ -119,7 +122,9 @@ pub(crate) fn module_of_checkpoint(
         return read_module(path);
     }
     let digest = to_oci(digest)?;
-    if let Some(wasm) = module_by_digest(&home.store()?, digest)? {
+    let store = home.existing_store()?;
+    let wasm = store.map(|store| module_by_digest(&store, digest));
+    if let Some(wasm) = wasm.transpose()?.flatten() {
         return Ok(wasm);
     }
     let message = format!("the module {digest} of the checkpoint is not in the store");
@@ -128,7 +133,7 @@ pub(crate) fn module_of_checkpoint(
 }
 
 /// A module of the store, verified, if it is there.
-pub(crate) fn module_by_digest(store: &Store, digest: Digest) -> anyhow::Result<Option<Vec<u8>>> {
+fn module_by_digest(store: &Store, digest: Digest) -> anyhow::Result<Option<Vec<u8>>> {
     let path = store.directory().join("blobs/sha256").join(digest.hex());
     let Ok(metadata) = fs::metadata(path) else {
         return Ok(None);
@@ -145,7 +150,7 @@ pub(crate) fn module_by_digest(store: &Store, digest: Digest) -> anyhow::Result<
 }
 
 /// Reads a blob whole, which verifies it.
-pub(crate) fn read_blob(store: &Store, blob: &Descriptor) -> Result<Vec<u8>, StoreError> {
+fn read_blob(store: &Store, blob: &Descriptor) -> Result<Vec<u8>, StoreError> {
     let (mut reader, mut bytes) = (store.open_blob(blob)?, Vec::new());
     while let Some(chunk) = reader.next_chunk()? {
         bytes.extend_from_slice(&chunk);

@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::protocol::{receive, send};
 use crate::store::SOCKET;
@@ -19,10 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_CONNECTIONS: usize = 16;
 
 /// Takes questions to a job from other processes of the same user.
-#[derive(Debug)]
 pub struct ControlSocket {
     path: PathBuf,
     serving: Arc<Serving>,
+    requests: Requests,
 }
 
 /// How many connections are being served.
@@ -48,17 +48,21 @@ impl ControlSocket {
         }
         let listener = with_short_path(&path, |path| UnixListener::bind(path)).map_err(failed)?;
         let serving = Arc::<Serving>::default();
-        let (requests, shared) = (requests.clone(), Arc::clone(&serving));
+        let (served, shared) = (requests.clone(), Arc::clone(&serving));
         thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || accept(&listener, &requests, &shared))
+            .spawn(move || accept(&listener, &served, &shared))
             .map_err(failed)?;
-        Ok(ControlSocket { path, serving })
+        Ok(ControlSocket {
+            path,
+            serving,
+            requests: requests.clone(),
+        })
     }
 
     /// Takes no more connections, and lets those that are open get their answers.
     pub(crate) fn close(self) {
-        let _ = fs::remove_file(&self.path);
+        self.requests.close();
         let count = self.serving.lock();
         let busy = |count: &mut usize| *count > 0;
         let waited = self
@@ -66,6 +70,14 @@ impl ControlSocket {
             .changed
             .wait_timeout_while(count, PATIENCE, busy);
         drop(waited);
+    }
+}
+
+impl Drop for ControlSocket {
+    /// Whoever still waits for an answer gets to know that there will be none.
+    fn drop(&mut self) {
+        self.requests.close();
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -130,8 +142,7 @@ pub fn ask(job: &JobInfo, question: &Question) -> Result<Answer, Error> {
         let state = job.state;
         return Err(Error::NotRunning { id, state });
     }
-    let answer = with_short_path(&job.socket(), |path| {
-        let connection = UnixStream::connect(path)?;
+    let answer = connect(job).and_then(|connection| {
         connection.set_write_timeout(Some(PATIENCE))?;
         send(&connection, question)?;
         receive(&connection)
@@ -144,6 +155,28 @@ pub fn ask(job: &JobInfo, question: &Question) -> Result<Answer, Error> {
             Err(Error::NoAnswer { id, reason })
         }
     }
+}
+
+/// A process that has just taken the job's lock makes the socket in a moment.
+fn connect(job: &JobInfo) -> io::Result<UnixStream> {
+    let start = Instant::now();
+    loop {
+        match with_short_path(&job.socket(), |path| UnixStream::connect(path)) {
+            Err(error)
+                if is_not_ready(&error) && start.elapsed() < PATIENCE && job.is_running() =>
+            {
+                thread::sleep(Duration::from_millis(1));
+            }
+            connection => return connection,
+        }
+    }
+}
+
+fn is_not_ready(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused
+    )
 }
 
 /// The name of a socket has about a hundred bytes at most. Linux has a short one for every

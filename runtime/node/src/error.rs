@@ -53,6 +53,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A checkpoint could not be written. What was there before still is.
+    #[error("the checkpoint {} cannot be written: {source}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: wherry_engine::Error,
+    },
     /// A file or directory could not be used.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

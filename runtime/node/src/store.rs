@@ -174,6 +174,11 @@ impl JobInfo {
         checkpoint_of(&self.record, &self.directory)
     }
 
+    /// Whether a process runs it now.
+    pub(crate) fn is_running(&self) -> bool {
+        is_locked(&self.directory).unwrap_or(false)
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.directory.join(SOCKET)
     }

@@ -12,6 +12,9 @@ use crate::record::now;
 use crate::requests::CheckpointRequest;
 use crate::{ActiveJob, Answer, Checkpointed, ControlSocket, End, Error, Requests, Status};
 
+/// The shortest time from one regular checkpoint to the next.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// When checkpoints are made without being asked for, and where they go.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
@@ -164,7 +167,11 @@ impl Supervisor<'_> {
 
     /// Replaces the file at `path` as a whole or not at all.
     fn write(&mut self, path: &Path, stopped: Instant) -> Result<Checkpointed, Error> {
-        let summary = write_atomically(path, |file| self.job.checkpoint(file))?;
+        let written = write_atomically(path, |file| self.job.checkpoint(file));
+        let summary = written.map_err(|source| Error::Checkpoint {
+            path: path.to_owned(),
+            source,
+        })?;
         let pause = stopped.elapsed().as_micros();
         let done = Checkpointed {
             path: path.to_owned(),
@@ -269,6 +276,8 @@ impl Timer {
     fn start(after: Duration, go_on: bool, requests: &Requests) -> Self {
         let (stop, stopped) = channel();
         let requests = requests.clone();
+        // A program that goes on gets to run in between.
+        let after = if go_on { after.max(SHORTEST) } else { after };
         let tick = move || {
             while stopped.recv_timeout(after) == Err(RecvTimeoutError::Timeout) {
                 requests.planned_checkpoint(go_on);

@@ -13,7 +13,8 @@ pub(crate) struct Images {}
 
 impl Images {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
-        let images = context.home.store()?.images()?;
+        let store = context.home.existing_store()?;
+        let images = store.map_or(Ok(Vec::new()), |store| store.images())?;
         if context.output.json {
             let values = images.iter().map(|image| {
                 json!({

@@ -46,17 +46,13 @@ impl Inspect {
             return self.file(context, path);
         }
         let job = context.home.jobs().find(&self.what);
-        match (context.home.store()?.inspect(&self.what), job) {
+        match (inspect_image(context, &self.what), job) {
             (_, Ok(job)) if job.record.id == self.what => self.job(context, &job),
             (Ok(image), _) => show_image(context, &image),
             (Err(_), Ok(job)) => self.job(context, &job),
-            (Err(error), Err(_))
-                if self.what.ends_with(".wasm") || path.components().count() > 1 =>
-            {
-                let message = format!("{} is neither a file nor an artifact", self.what);
-                Err(anyhow::Error::from(error).context(message))
+            (Err(error), Err(_)) => {
+                Err(error.context(format!("`{}` is neither a file nor a job", self.what)))
             }
-            (Err(error), Err(_)) => Err(error.into()),
         }
     }
 
@@ -101,6 +97,10 @@ impl Inspect {
         }
         context.output.result(&ps::value(job), text)
     }
+}
+
+fn inspect_image(context: &Context, name: &str) -> anyhow::Result<wherry_packager::Inspection> {
+    Ok(context.home.store_with(name)?.inspect(name)?)
 }
 
 fn show_image(context: &Context, image: &wherry_packager::Inspection) -> anyhow::Result<()> {

@@ -23,7 +23,9 @@ pub(crate) struct Pack {
 
 impl Pack {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
-        let packed = pack(&self.directory, &context.home.store()?)?;
+        let packed = context
+            .home
+            .add_to_store(|store| pack(&self.directory, store))?;
         let reference = packed.reference.as_ref().map(ToString::to_string);
         let value = json!({
             "reference": reference,

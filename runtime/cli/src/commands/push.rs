@@ -27,7 +27,7 @@ pub(crate) struct Push {
 
 impl Push {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
-        let store = context.home.store()?;
+        let store = context.home.store_with(&self.image)?;
         let to = self.destination()?;
         let digest = store.resolve(&self.image)?;
         let client = self.registry.client_for(&to)?;

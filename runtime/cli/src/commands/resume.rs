@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use wherry_engine::{Job, Limits, Module};
-use wherry_node::{ActiveJob, End, JobInfo, MountRecord, Record, State, Status};
+use wherry_engine::{Job, Module};
+use wherry_node::{ActiveJob, ControlSocket, End, JobInfo, MountRecord, Record, State, Status};
 use wherry_snapshot::{Contents, Reader};
 use wherry_wasi::WasiState;
 
@@ -15,7 +15,7 @@ use crate::exit;
 use crate::failure::Refusal;
 use crate::launch::{CheckpointArgs, Launch};
 use crate::mounts::{self, DirArg};
-use crate::workload::{module_of_checkpoint, text_of};
+use crate::workload::{self, module_of_checkpoint, text_of};
 
 /// Go on with a job from its checkpoint, and exit with its code
 ///
@@ -45,6 +45,7 @@ pub(crate) struct Resume {
 
 /// A checkpoint, and the job of this machine that it belongs to.
 struct Found {
+    path: PathBuf,
     reader: Reader<File>,
     job: Option<JobInfo>,
     /// Whether the job was named, and not the file.
@@ -53,18 +54,22 @@ struct Found {
 
 impl Resume {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<u8> {
-        let launch = Launch::prepare(&self.checkpoints)?;
+        let launch = Launch::prepare(&self.checkpoints, context)?;
         let found = self.find(context)?;
         let contents = found.reader.contents();
         let digest = &contents.workload.module;
         let wasm = module_of_checkpoint(&context.home, self.module.as_deref(), digest)?;
         let mounts = self.mounts(&found, contents)?;
-        let module = context.home.engine()?.load(wasm);
+        let module = context.home.engine()?.load(wasm.clone());
         let (mut active, adopted) = activate(context, found.job, contents, mounts)?;
-        match start(&launch, &module, &found.reader, &active) {
-            Ok(job) => {
+        let job = start(&launch, &module, &found.reader, &active);
+        match job.with_context(|| format!("cannot resume {}", found.path.display())) {
+            Ok((job, socket)) => {
+                if self.module.is_some() {
+                    workload::keep(&context.home, &wasm)?;
+                }
                 active.begin()?;
-                launch.run(context, job, active)
+                launch.run(context, job, active, socket)
             }
             Err(error) if adopted => {
                 // It is suspended as before.
@@ -85,6 +90,7 @@ impl Resume {
             let digest = text_of(&reader.state_digest());
             let job = context.home.jobs().with_checkpoint(&digest)?;
             return Ok(Found {
+                path: name.into(),
                 reader,
                 job,
                 by_job: false,
@@ -98,6 +104,7 @@ impl Resume {
         let path = checkpoint_of(&job)?;
         Ok(Found {
             reader: open(&path)?,
+            path,
             job: Some(job),
             by_job: true,
         })
@@ -192,8 +199,10 @@ fn start(
     module: &Module,
     reader: &Reader<File>,
     active: &ActiveJob,
-) -> anyhow::Result<Job> {
+) -> anyhow::Result<(Job, ControlSocket)> {
+    let socket = launch.listen(active)?;
     // The limits that the job was started with are in the checkpoint.
-    let settings = launch.settings(active, Limits::default())?;
-    Ok(Job::resume(module, reader, settings, launch.control())?)
+    let settings = launch.settings(active)?;
+    let job = Job::resume(module, reader, settings, launch.control())?;
+    Ok((job, socket))
 }

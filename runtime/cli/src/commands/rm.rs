@@ -21,10 +21,9 @@ pub(crate) struct Rm {
 
 impl Rm {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
-        let store = context.home.store()?;
         let mut removed = Vec::new();
         for image in &self.image {
-            let done = store.remove(image)?;
+            let done = context.home.store_with(image)?.remove(image)?;
             let digest = done.digest.to_string();
             removed.push(json!({ "digest": digest, "references": done.references }));
             if !context.output.json {

@@ -1,8 +1,8 @@
 //! `wherry run`
 
 use clap::Args;
-use wherry_engine::{Command, Job};
-use wherry_node::Record;
+use wherry_engine::{Command, Job, Settings};
+use wherry_node::{ActiveJob, ControlSocket, Record};
 use wherry_packager::Digest;
 
 use super::Context;
@@ -70,7 +70,7 @@ fn variable(text: &str) -> Result<(String, String), String> {
 
 impl Run {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<u8> {
-        let launch = Launch::prepare(&self.checkpoints)?;
+        let launch = Launch::prepare(&self.checkpoints, context)?;
         let Some((name, args)) = self.workload.split_first() else {
             return Err(Refusal::new(exit::USAGE, "there is nothing to run").into());
         };
@@ -99,11 +99,16 @@ impl Run {
         let limits = self.limits.limits(&runnable.config.limits);
         let module = context.home.engine()?.load(runnable.wasm);
         let active = context.home.jobs().create(record)?;
-        let settings = launch.settings(&active, limits);
-        let job = settings
-            .and_then(|settings| Ok(Job::start(&module, command, settings, launch.control())?));
+        let job = start(&launch, &active, |settings| {
+            Job::start(
+                &module,
+                command,
+                Settings { limits, ..settings },
+                launch.control(),
+            )
+        });
         match job {
-            Ok(job) => launch.run(context, job, active),
+            Ok((job, socket)) => launch.run(context, job, active, socket),
             Err(error) => {
                 // It never was a job.
                 active.discard()?;
@@ -124,6 +129,15 @@ impl Run {
         }
         variables
     }
+}
+
+fn start(
+    launch: &Launch,
+    active: &ActiveJob,
+    start: impl FnOnce(Settings) -> Result<Job, wherry_engine::Error>,
+) -> anyhow::Result<(Job, ControlSocket)> {
+    let socket = launch.listen(active)?;
+    Ok((start(launch.settings(active)?)?, socket))
 }
 
 fn arguments(runnable: &Runnable, given: &[String]) -> Vec<String> {

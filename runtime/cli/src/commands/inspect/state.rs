@@ -97,9 +97,9 @@ impl Descriptor {
             write: !read,
         };
         match &descriptor.object {
-            ObjectState::Stdin { position } => standard("standard input", *position, true),
-            ObjectState::Stdout => standard("standard output", None, false),
-            ObjectState::Stderr => standard("standard error", None, false),
+            ObjectState::Stdin { position } => standard("stdin", *position, true),
+            ObjectState::Stdout => standard("stdout", None, false),
+            ObjectState::Stderr => standard("stderr", None, false),
             ObjectState::File(file) => Descriptor {
                 fd,
                 kind: "file",
