@@ -125,7 +125,7 @@ fn failures_are_json_on_request() {
         &["run", "--memory=x", "y.wasm"],
         &["rm", "x:1"],
     ] {
-        let done = home.wherry(arguments.iter().chain(&["--json"]));
+        let done = home.wherry(["--json"].iter().chain(arguments));
         let [error] = &json(&done.stderr)[..] else {
             panic!("{arguments:?}: {}", done.stderr);
         };
@@ -178,7 +178,7 @@ fn inspect_shows_functions_memory_and_files_of_a_checkpoint() {
     home.wherry(arguments).expect(85);
     let shown = home.wherry(["inspect", "c", "--module", module.to_str().unwrap()]);
     let shown = shown.expect(0).text();
-    for word in ["work", "64 KiB", "stdout"] {
+    for word in ["work", "64 KiB", "standard output"] {
         assert!(
             shown.to_lowercase().contains(&word.to_lowercase()),
             "{word}: {shown}"

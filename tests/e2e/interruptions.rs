@@ -94,16 +94,28 @@ fn suspended_by(signal: Signal) {
     assert_ends(resumed.wait(), "stopped\n");
 }
 
-/// A job that cannot be captured at the moment, because it waits for its output to be read.
+/// The first interrupt's checkpoint cannot be written, so that the job goes on.
 #[test]
 fn the_second_interrupt_kills() {
-    let setting = Setting::new("until");
-    let mut job = setting.start(&["--continue"]);
+    let mut setting = Setting::new("until");
+    let directory = setting.home.file("gone");
+    fs::create_dir(&directory).expect("made");
+    setting.checkpoint = directory.join("job.ckpt");
+    let mut job = setting.start(&[]);
     job.wait_for("running");
-    job.signal(Signal::INT);
-    until(|| setting.checkpoint.exists());
-    job.signal(Signal::INT);
-    assert_eq!(job.wait().expect(KILLED).text(), "running\n");
+    fs::remove_dir(&directory).expect("removed");
+    // Signals that come together count once.
+    while job.runs() {
+        job.signal(Signal::INT);
+        std::thread::yield_now();
+    }
+    let done = job.wait().expect(KILLED);
+    assert_eq!(done.text(), "running\n");
+    assert!(
+        done.stderr.contains("no checkpoint was written"),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn a_trap_after_a_capture_is_the_same_trap() {
         module.to_str().unwrap(),
         format!("--checkpoint-to={}", checkpoint.display()),
     );
-    home.wherry(["run", "--checkpoint-at=1", &to, module])
+    home.wherry(["run", "--checkpoint-at=500", &to, module])
         .expect(CAPTURED);
     let done = home.wherry(["resume", "--module", module, checkpoint.to_str().unwrap()]);
     done.expect_refusal(TRAPPED, &["out of bounds", "load_beyond_the_end"]);

@@ -60,8 +60,9 @@ impl File {
             length,
         } in self.sections()
         {
-            if kind != CHUNKS {
-                let digest = Sha256::digest(&self.0[offset..offset + length]);
+            let content = self.0.get(offset..offset.saturating_add(length));
+            if let Some(content) = content.filter(|_| kind != CHUNKS) {
+                let digest = Sha256::digest(content);
                 self.0[entry + 24..entry + ENTRY].copy_from_slice(&digest);
             }
         }
