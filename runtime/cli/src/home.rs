@@ -1,7 +1,7 @@
 //! Where Wherry keeps things: `store/` for artifacts, `jobs/`, and `cache/` for compiled
 //! modules.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use etcetera::BaseStrategy as _;
@@ -25,6 +25,10 @@ impl Home {
         };
         let directory = std::path::absolute(directory).context("there is no current directory")?;
         Ok(Home(directory))
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.0
     }
 
     /// The store, made now if there is none.

@@ -150,7 +150,7 @@ fn module_by_digest(store: &Store, digest: Digest) -> anyhow::Result<Option<Vec<
 }
 
 /// Reads a blob whole, which verifies it.
-fn read_blob(store: &Store, blob: &Descriptor) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn read_blob(store: &Store, blob: &Descriptor) -> Result<Vec<u8>, StoreError> {
     let (mut reader, mut bytes) = (store.open_blob(blob)?, Vec::new());
     while let Some(chunk) = reader.next_chunk()? {
         bytes.extend_from_slice(&chunk);

@@ -58,7 +58,13 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Where artifacts, jobs and compiled modules are kept [default: the user's data directory]
-    #[arg(long, global = true, value_name = "DIR", env = "WHERRY_HOME")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "WHERRY_HOME",
+        hide_env_values = true
+    )]
     home: Option<PathBuf>,
 }
 
