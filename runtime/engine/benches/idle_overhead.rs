@@ -2,17 +2,18 @@
 //!
 //! The kernels of `workloads/kernels` run as plain modules, in the form that every job
 //! starts in, in the form that a resumed job has, and with wasmtime's epoch interruption.
-//! The ways take turns, so that what disturbs the machine disturbs all; the figure is the
-//! median of the ratios to the plain module's CPU time in the same turn.
+//! criterion reports each way's CPU time. Then the ways take turns, so that what disturbs the
+//! machine disturbs all, and the table gives the median ratio to the plain module.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use criterion::Criterion;
 use rustix::time::{ClockId, clock_gettime};
-use wasmtime::{Config, Engine, Instance, MemoryType, Module, SharedMemory, Store, TypedFunc};
-use wherry_instrument::{Options, instrument};
+use wasmtime::{Config, Engine, Linker, MemoryType, Module, SharedMemory, Store, TypedFunc};
+use wherry_instrument::{FLAG_MODULE, FLAG_NAME, Options, instrument};
 
 /// A turn of the plain module takes at least this long.
 const TURN: Duration = Duration::from_millis(20);
@@ -64,11 +65,14 @@ impl Kernel {
             store.set_epoch_deadline(1 << 40);
         }
         let flag = SharedMemory::new(&engine, MemoryType::shared(1, 1))?;
-        let imports = module
-            .imports()
-            .map(|_| flag.clone().into())
-            .collect::<Vec<_>>();
-        let instance = Instance::new(&mut store, &module, &imports)?;
+        let mut linker = Linker::new(&engine);
+        linker.define(&store, FLAG_MODULE, FLAG_NAME, flag)?;
+        // SQLite's C library imports calls that the kernel never makes.
+        linker.define_unknown_imports_as_default_values(&mut store, &module)?;
+        let instance = linker.instantiate(&mut store, &module)?;
+        if let Some(initialize) = instance.get_func(&mut store, "_initialize") {
+            initialize.call(&mut store, &[], &mut [])?;
+        }
         let run = instance.get_typed_func(&mut store, "run")?;
         Ok(Kernel { store, run })
     }
@@ -81,22 +85,51 @@ impl Kernel {
 }
 
 fn main() -> wasmtime::Result<()> {
-    // `cargo test --benches` passes no `--bench`: there is nothing to test.
-    if !std::env::args().any(|arg| arg == "--bench") {
-        return Ok(());
+    let mut criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(500))
+        .configure_from_args();
+    let kernels = kernels();
+    for path in &kernels {
+        report(&mut criterion, path)?;
     }
+    criterion.final_summary();
+    // `cargo test --benches` passes no `--bench`: there is nothing to compare.
+    if std::env::args().any(|arg| arg == "--bench") {
+        table(&kernels)?;
+    }
+    Ok(())
+}
+
+/// Every way by itself.
+fn report(criterion: &mut Criterion, path: &Path) -> wasmtime::Result<()> {
+    let wasm = std::fs::read(path)?;
+    let rounds = calibrate(&wasm)?;
+    let mut group = criterion.benchmark_group(format!("idle overhead/{}", name(path)));
+    for (label, way) in WAYS {
+        let mut kernel = Kernel::new(&wasm, way)?;
+        group.bench_function(label, |bencher| {
+            bencher.iter_custom(|turns| {
+                let turn = |_| kernel.run(rounds).expect("a kernel does not trap").0;
+                (0..turns).map(turn).sum()
+            });
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
+/// All ways by turns.
+fn table(kernels: &[PathBuf]) -> wasmtime::Result<()> {
     println!("CPU time relative to the plain module, median of {TURNS} interleaved turns\n");
     print!("{:14}", "kernel");
     WAYS[1..].iter().for_each(|(name, _)| print!("{name:>18}"));
     println!();
     let mut logarithms = [0.0; WAYS.len()];
-    let kernels = kernels();
-    for path in &kernels {
+    for path in kernels {
         let ratios = measure(path)?;
-        print!(
-            "{:14}",
-            path.file_stem().unwrap_or_default().to_string_lossy()
-        );
+        print!("{:14}", name(path));
         for (sum, ratio) in logarithms.iter_mut().zip(ratios).skip(1) {
             print!("{ratio:18.3}");
             *sum += ratio.ln();
@@ -112,11 +145,27 @@ fn main() -> wasmtime::Result<()> {
     Ok(())
 }
 
+fn name(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The kernels that are checked in, and SQLite if `workloads/build sqlite` has made it.
 fn kernels() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workloads/prebuilt/kernels");
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut kernels: Vec<_> = entries.map(|entry| entry.path()).collect();
-    kernels.sort();
+    let workloads = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workloads");
+    let entries = std::fs::read_dir(workloads.join("prebuilt/kernels"))
+        .into_iter()
+        .flatten();
+    let mut kernels: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    let sqlite = workloads.join("out/kernels/sqlite.wasm");
+    if sqlite.exists() {
+        kernels.push(sqlite);
+    } else {
+        println!("SKIPPED: the kernel sqlite: workloads/build has not built it");
+    }
+    kernels.sort_by_key(|path| name(path));
     kernels
 }
 
