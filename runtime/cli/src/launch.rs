@@ -220,10 +220,16 @@ impl Report<'_> {
                     exit::CHECKPOINTED
                 }
             }
-            Ending::Killed => {
-                self.result("killed", json!({}));
+            Ending::Killed(checkpoint) => {
+                self.result("killed", json!({ "checkpoint": checkpoint }));
                 if !self.json && self.talkative {
-                    output::note("wherry: the job was killed");
+                    output::note(match checkpoint {
+                        Some(last) => format!(
+                            "wherry: the job was killed; its last checkpoint is {}",
+                            last.path.display()
+                        ),
+                        None => "wherry: the job was killed; no checkpoint was written".to_owned(),
+                    });
                 }
                 exit::KILLED
             }

@@ -15,8 +15,8 @@ use crate::{exit, output};
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Turns signals into requests from now on: SIGUSR1, SIGTERM and the first SIGINT want a
-/// checkpoint, the second SIGINT the end. With `go_on`, the job goes on after the checkpoint,
-/// but for SIGTERM. Returns whether there was a SIGINT.
+/// checkpoint, the second SIGINT the end. With `go_on`, the job goes on after SIGUSR1.
+/// Returns whether there was a SIGINT.
 pub(crate) fn watch(
     requests: &Requests,
     go_on: bool,
@@ -34,7 +34,7 @@ pub(crate) fn watch(
                 SIGINT => {
                     noted.store(true, Ordering::Relaxed);
                     interrupts += 1;
-                    interrupt(interrupts, &requests, go_on, quiet);
+                    interrupt(interrupts, &requests, quiet);
                 }
                 SIGUSR1 => requests.checkpoint(go_on),
                 _ => requests.checkpoint(false),
@@ -46,13 +46,13 @@ pub(crate) fn watch(
     Ok(interrupted)
 }
 
-fn interrupt(count: u32, requests: &Requests, go_on: bool, quiet: bool) {
+fn interrupt(count: u32, requests: &Requests, quiet: bool) {
     match count {
         1 => {
             if !quiet {
                 output::note("wherry: writing a checkpoint; Ctrl-C again kills the job");
             }
-            requests.checkpoint(go_on);
+            requests.checkpoint(false);
         }
         2 => {
             requests.kill();

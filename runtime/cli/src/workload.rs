@@ -13,6 +13,7 @@ use wherry_packager::{
 use crate::exit;
 use crate::failure::Refusal;
 use crate::home::Home;
+use crate::output::size;
 
 /// Something to run.
 pub(crate) struct Runnable {
@@ -79,12 +80,17 @@ fn module(home: &Home, path: &Path) -> anyhow::Result<Runnable> {
     })
 }
 
-/// Reads no more of a file than a module may have.
+/// Reads a file that is no larger than a module may be.
 pub(crate) fn read_module(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut wasm = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_MODULE_SIZE + 1).read_to_end(&mut wasm))
         .with_context(|| format!("cannot read {}", path.display()))?;
+    if wasm.len() as u64 > MAX_MODULE_SIZE {
+        let (path, limit) = (path.display(), size(MAX_MODULE_SIZE));
+        let message = format!("{path} is larger than a module may be: {limit}");
+        return Err(Refusal::new(exit::BAD_DATA, message).into());
+    }
     Ok(wasm)
 }
 

@@ -35,8 +35,8 @@ pub enum Ending {
     Trapped(Trap),
     /// The job is a checkpoint now.
     Suspended(Reason, Checkpointed),
-    /// The job was killed.
-    Killed,
+    /// The job was killed. What it did after its last checkpoint is lost.
+    Killed(Option<Checkpointed>),
 }
 
 /// What happens while a job runs.
@@ -100,7 +100,9 @@ impl Supervisor<'_> {
             match self.job.run()? {
                 Outcome::Exited(code) => return Ok(Ending::Exited(code)),
                 Outcome::Trapped(trap) => return Ok(Ending::Trapped(trap)),
-                Outcome::Stopped(Reason::Killed) => return Ok(Ending::Killed),
+                Outcome::Stopped(Reason::Killed) => {
+                    return Ok(Ending::Killed(self.active.record.checkpoint.clone()));
+                }
                 Outcome::Stopped(reason) => {
                     if let Some(checkpoint) = self.stopped(reason)? {
                         return Ok(Ending::Suspended(reason, checkpoint));
@@ -237,7 +239,7 @@ fn conclude(
             active.end(End::Exited(*code))?;
         }
         Ok(Ending::Trapped(trap)) => active.end(End::Trapped(trap.message.clone()))?,
-        Ok(Ending::Killed) => active.end(End::Killed)?,
+        Ok(Ending::Killed(_)) => active.end(End::Killed)?,
         // It was suspended after all.
         Err(_) if matches!(active.record.status, Status::Suspended { .. }) => {}
         Err(error) => active.end(End::Failed(error.to_string()))?,
@@ -260,7 +262,7 @@ fn answer(
     for (reply, checkpoint) in suspenders {
         let _ = reply.send(Answer::Checkpointed(checkpoint));
     }
-    if matches!(ending, Ok(Ending::Killed)) {
+    if matches!(ending, Ok(Ending::Killed(_))) {
         for reply in killers {
             let _ = reply.send(Answer::Killed);
         }

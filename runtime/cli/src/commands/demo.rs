@@ -80,7 +80,7 @@ impl Demo {
         output.step(format!("shipped   to a second home, {way}"))?;
 
         let steps = self.steps.to_string();
-        let whole = Wherry::run(&here, &name.to_string(), &steps).to_end()?;
+        let whole = Wherry::run(&here, &name.to_string(), &steps).finish()?;
         let time = rounded(whole.time);
         output.step(format!(
             "ran       {steps} steps without interruption in {time}"
@@ -97,7 +97,7 @@ impl Demo {
             size(checkpoint_bytes),
         ))?;
 
-        let second = Wherry::resume(&there, &file).to_end()?;
+        let second = Wherry::resume(&there, &file).finish()?;
         let resume_us = second.number(&["ready_us"])?;
         let ready = rounded(Duration::from_micros(resume_us));
         output.step(format!(

@@ -67,7 +67,7 @@ impl Wherry {
     }
 
     /// Runs until the program has ended well.
-    pub(super) fn to_end(self) -> anyhow::Result<Leg> {
+    pub(super) fn finish(self) -> anyhow::Result<Leg> {
         self.leg(0, |_, _| Ok([]))
     }
 
