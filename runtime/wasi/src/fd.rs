@@ -327,10 +327,14 @@ impl Wasi {
         Ok(memory.put_u64(result, position)?)
     }
 
-    /// The descriptor of something with content, if it has all of `rights`.
+    /// The descriptor of something with content, if it has all of `rights`. One that is not
+    /// open for reading or writing is `badf`, as POSIX has it and programs expect.
     pub(crate) fn content(&self, fd: u32, rights: Rights) -> Result<&Descriptor, Errno> {
         let descriptor = self.table.get(fd)?;
         descriptor.not_a_directory()?;
+        if !descriptor.rights.contains(rights.and(Rights::ACCESS)) {
+            return Err(Errno::Badf);
+        }
         descriptor.rights.require(rights)?;
         Ok(descriptor)
     }

@@ -40,7 +40,9 @@ impl HowToOpen {
 /// Opening.
 impl Wasi {
     /// Opens a file or directory under a new number, the lowest that is free. The new
-    /// descriptor has those of the requested rights that make sense for what was opened.
+    /// descriptor has those of the requested rights that make sense for what was opened. Who
+    /// names no rights but reading and writing means the others that the directory passes on:
+    /// many programs do, since other runtimes look at nothing else.
     ///
     /// # Errors
     /// `badf`, `notdir`, `isdir`, `exist`, `noent`, `loop`, `inval`, `mfile`, `fault`; `perm`
@@ -70,6 +72,7 @@ impl Wasi {
         memory.range(result, 4)?;
         let path = path_at(memory, path, len)?;
         let directory = self.openable(fd, &how, base.or(inheriting))?;
+        let (base, inheriting) = self.table.get(fd)?.meant(base, inheriting);
         let place = directory.at(&path);
         let read_only = self.writable_mount(place.mount).is_err();
         let (file, access) = open(&directory.dir, &path, &how, read_only)?;
@@ -105,6 +108,17 @@ impl Wasi {
             ));
         self.table.get(fd)?.inheriting.require(passed_on)?;
         Ok(directory)
+    }
+}
+
+impl Descriptor {
+    /// The rights, and those to pass on, that are meant by who asks this directory for some.
+    fn meant(&self, base: Rights, inheriting: Rights) -> (Rights, Rights) {
+        if base.or(inheriting).without(Rights::ACCESS) != Rights::NONE {
+            return (base, inheriting);
+        }
+        let others = self.inheriting.without(Rights::ACCESS);
+        (base.or(others), self.inheriting)
     }
 }
 

@@ -39,6 +39,9 @@ impl Rights {
     pub(crate) const PATH_UNLINK_FILE: Self = Self(1 << 26);
     pub(crate) const POLL_FD_READWRITE: Self = Self(1 << 27);
 
+    /// What a file is open for.
+    pub(crate) const ACCESS: Self = Self(Self::FD_READ.0 | Self::FD_WRITE.0);
+
     /// Every right that the specification names.
     pub(crate) const ALL: Self = Self((1 << 30) - 1);
 

@@ -30,6 +30,7 @@ pub(crate) mod right {
     pub(crate) const OPEN: u64 = 1 << 13;
     pub(crate) const FILESTAT_SET_SIZE: u64 = 1 << 22;
     pub(crate) const PATH_FILESTAT_SET_SIZE: u64 = 1 << 19;
+    pub(crate) const POLL: u64 = 1 << 27;
     /// All that a file can have.
     pub(crate) const FILE: u64 = 0x8e0_01ff;
     /// All that there are.

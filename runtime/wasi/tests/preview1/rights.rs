@@ -19,8 +19,8 @@ fn rights_only_shrink() {
     guest.write(file, b"abc").unwrap();
     set(&mut guest, file, right::SEEK | right::TELL, 0).unwrap();
     assert_eq!(guest.fdstat(file).unwrap().2, right::SEEK | right::TELL);
-    assert_eq!(guest.read(file, 1), failed(Errno::Notcapable));
-    assert_eq!(guest.write(file, b"x"), failed(Errno::Notcapable));
+    assert_eq!(guest.read(file, 1), failed(Errno::Badf));
+    assert_eq!(guest.write(file, b"x"), failed(Errno::Badf));
     assert_eq!(guest.seek(file, 0, 0), Ok(0));
     assert_eq!(set(&mut guest, file, rights, 0), failed(Errno::Notcapable));
     let result = set(&mut guest, file, 0, right::READ);
@@ -32,21 +32,21 @@ fn rights_only_shrink() {
 fn a_descriptor_has_the_rights_that_were_asked_for() {
     let mut guest = Guest::new();
     let read = guest
-        .path_open(ROOT, 0, "f", CREAT, right::READ, 0, 0)
+        .path_open(ROOT, 0, "f", CREAT, right::READ | right::POLL, 0, 0)
         .unwrap();
     let write = guest
-        .path_open(ROOT, 0, "f", 0, right::WRITE, 0, 0)
+        .path_open(ROOT, 0, "f", 0, right::WRITE | right::POLL, 0, 0)
         .unwrap();
-    assert_eq!(guest.write(read, b"x"), failed(Errno::Notcapable));
+    assert_eq!(guest.write(read, b"x"), failed(Errno::Badf));
     assert_eq!(guest.write(write, b"x"), Ok(1));
-    assert_eq!(guest.read(write, 1), failed(Errno::Notcapable));
+    assert_eq!(guest.read(write, 1), failed(Errno::Badf));
     assert_eq!(guest.read(read, 2), Ok(b"x".to_vec()));
+    assert_eq!(guest.pread(read, 1, 0), failed(Errno::Notcapable));
     for fd in [read, write] {
         let denied = failed(Errno::Notcapable);
         assert_eq!(guest.seek(fd, 0, 0), denied);
         assert_eq!(guest.tell(fd), failed(Errno::Notcapable));
         assert_eq!(guest.filestat(fd), failed(Errno::Notcapable));
-        assert_eq!(guest.pread(fd, 1, 0), failed(Errno::Notcapable));
         let (wasi, memory) = (&mut guest.wasi, &mut guest.memory);
         let results = [
             wasi.fd_advise(memory, fd, 0, 0, 0),
@@ -59,6 +59,25 @@ fn a_descriptor_has_the_rights_that_were_asked_for() {
         ];
         assert_eq!(results, [failed(Errno::Notcapable); 7]);
     }
+}
+
+/// As other runtimes, whose callers name only what they look at.
+#[test]
+fn who_names_only_reading_or_writing_means_the_other_rights_too() {
+    let mut guest = Guest::new();
+    guest.mkdir(ROOT, "d").unwrap();
+    let directory = guest.path_open(ROOT, 0, "d", DIRECTORY, 0, 0, 0).unwrap();
+    guest.mkdir(directory, "e").unwrap();
+    let read = right::READ;
+    let file = guest.path_open(directory, 0, "f", CREAT, read, 0, 0);
+    let file = file.unwrap();
+    assert_eq!(guest.fdstat(file).unwrap().2, right::FILE & !right::WRITE);
+    assert_eq!(guest.seek(file, 3, 0), Ok(3));
+    assert_eq!(guest.write(file, b"x"), failed(Errno::Badf));
+    // Never more than the directory passes on.
+    set(&mut guest, directory, right::OPEN, read).unwrap();
+    let file = guest.path_open(directory, 0, "f", 0, read, 0, 0).unwrap();
+    assert_eq!(guest.fdstat(file).unwrap().2, read);
 }
 
 #[test]
