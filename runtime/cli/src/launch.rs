@@ -151,14 +151,15 @@ impl Launch {
 }
 
 /// Where checkpoints are to go: known to be possible before the job runs for hours.
-fn destination(file: &Path) -> anyhow::Result<PathBuf> {
-    let file = std::path::absolute(file).context("--checkpoint-to names no file")?;
+pub(crate) fn destination(file: &Path) -> anyhow::Result<PathBuf> {
+    let file = std::path::absolute(file).context("the checkpoint has no name")?;
     let refused = |why: &str| {
         let message = format!("checkpoints cannot go to {}: {why}", file.display());
         Err(Refusal::new(exit::CANNOT_CREATE, message).into())
     };
     match file.parent() {
-        _ if file.is_dir() => refused("it is a directory"),
+        // Replacing a device would do more than anyone wants.
+        _ if file.exists() && !file.is_file() => refused("it is not a regular file"),
         Some(parent) if parent.is_dir() => Ok(file),
         _ => refused("its directory does not exist"),
     }
@@ -276,5 +277,6 @@ mod tests {
         assert!(destination(&directory.path().join("f")).is_ok());
         assert!(destination(&directory.path().join("no/f")).is_err());
         assert!(destination(directory.path()).is_err());
+        assert!(destination(Path::new("/dev/null")).is_err());
     }
 }

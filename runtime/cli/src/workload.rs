@@ -13,7 +13,6 @@ use wherry_packager::{
 use crate::exit;
 use crate::failure::Refusal;
 use crate::home::Home;
-use crate::output::size;
 
 /// Something to run.
 pub(crate) struct Runnable {
@@ -87,8 +86,8 @@ pub(crate) fn read_module(path: &Path) -> anyhow::Result<Vec<u8>> {
         .and_then(|file| file.take(MAX_MODULE_SIZE + 1).read_to_end(&mut wasm))
         .with_context(|| format!("cannot read {}", path.display()))?;
     if wasm.len() as u64 > MAX_MODULE_SIZE {
-        let (path, limit) = (path.display(), size(MAX_MODULE_SIZE));
-        let message = format!("{path} is larger than a module may be: {limit}");
+        let path = path.display();
+        let message = format!("{path} has more than the {MAX_MODULE_SIZE} bytes of a module");
         return Err(Refusal::new(exit::BAD_DATA, message).into());
     }
     Ok(wasm)

@@ -11,6 +11,7 @@
 
 mod control;
 mod error;
+mod lock;
 mod protocol;
 mod record;
 mod requests;

@@ -1,17 +1,17 @@
 //! The directories of jobs.
 
 use std::collections::hash_map::RandomState;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File};
 use std::hash::BuildHasher;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::lock::{is_locked, open_lock, try_lock};
 use crate::record::{FORMAT, now};
 use crate::{Error, Record, State, Status};
 
 const RECORD: &str = "job.json";
-const LOCK: &str = "lock";
 pub(crate) const SOCKET: &str = "control.sock";
 const SCRATCH: &str = "scratch";
 const CHECKPOINT: &str = "checkpoint";
@@ -326,38 +326,6 @@ fn save(directory: &Path, record: &Record, durable: bool) -> Result<(), Error> {
             .map_err(failed)?;
     }
     Ok(())
-}
-
-fn open_lock(directory: &Path) -> Result<File, Error> {
-    let path = directory.join(LOCK);
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(Error::io("open", &path))
-}
-
-fn try_lock(lock: &File, directory: &Path) -> Result<bool, Error> {
-    match lock.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", directory)(error)),
-    }
-}
-
-/// Whether a process runs the job. Those who look do not stand in each other's way.
-fn is_locked(directory: &Path) -> Result<bool, Error> {
-    let path = directory.join(LOCK);
-    let lock = match File::open(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        lock => lock.map_err(Error::io("open", &path))?,
-    };
-    match lock.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
-    }
 }
 
 fn private_directories(directory: &Path) -> Result<(), Error> {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 use wherry_node::{Answer, Question, ask};
@@ -10,6 +9,7 @@ use wherry_node::{Answer, Question, ask};
 use super::Context;
 use crate::exit;
 use crate::failure::Refusal;
+use crate::launch::destination;
 use crate::output::{microseconds, size};
 
 /// Write a checkpoint of a running job, and suspend it
@@ -34,8 +34,7 @@ pub(crate) struct Checkpoint {
 impl Checkpoint {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
         let job = context.home.jobs().find(&self.job)?;
-        let to = self.to.map(std::path::absolute).transpose();
-        let to = to.context("--to names no file")?;
+        let to = self.to.as_deref().map(destination).transpose()?;
         let go_on = self.go_on;
         let Answer::Checkpointed(done) = ask(&job, &Question::Checkpoint { to, go_on })? else {
             return Err(Refusal::new(exit::UNAVAILABLE, "the job was killed").into());

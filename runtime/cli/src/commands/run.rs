@@ -74,22 +74,13 @@ impl Run {
         let Some((name, args)) = self.workload.split_first() else {
             return Err(Refusal::new(exit::USAGE, "there is nothing to run").into());
         };
+        if name.starts_with('-') {
+            let message = format!("`{name}` is neither an option nor a workload");
+            let hint = "`wherry run --help` lists the options";
+            return Err(Refusal::new(exit::USAGE, message).hint(hint).into());
+        }
         let runnable = workload::load(&context.home, name)?;
-        let mut record = Record::new(
-            name.clone(),
-            Digest::of(&runnable.wasm).to_string(),
-            arguments(&runnable, args),
-        );
-        record.manifest = runnable.manifest.map(|digest| digest.to_string());
-        record.mounts = mounts::records(&self.dir)?;
-        mounts::meet(&mut record.mounts, &runnable.config)?;
-        let wanted = &runnable.config.scratch;
-        record.scratch = mounts::scratch(
-            self.scratch.clone(),
-            self.no_scratch,
-            wanted,
-            &record.mounts,
-        );
+        let record = self.record(name, args, &runnable)?;
         let command = Command {
             args: record.args.clone(),
             env: self.environment(&runnable),
@@ -100,12 +91,8 @@ impl Run {
         let module = context.home.engine()?.load(runnable.wasm);
         let active = context.home.jobs().create(record)?;
         let job = start(&launch, &active, |settings| {
-            Job::start(
-                &module,
-                command,
-                Settings { limits, ..settings },
-                launch.control(),
-            )
+            let settings = Settings { limits, ..settings };
+            Job::start(&module, command, settings, launch.control())
         });
         match job {
             Ok((job, socket)) => launch.run(context, job, active, socket),
@@ -115,6 +102,22 @@ impl Run {
                 Err(error)
             }
         }
+    }
+
+    /// What the node remembers of the job, and lends it.
+    fn record(&self, name: &str, args: &[String], runnable: &Runnable) -> anyhow::Result<Record> {
+        let module = Digest::of(&runnable.wasm).to_string();
+        let mut record = Record::new(name.to_owned(), module, arguments(runnable, args));
+        record.manifest = runnable.manifest.map(|digest| digest.to_string());
+        record.mounts = mounts::records(&self.dir)?;
+        mounts::meet(&mut record.mounts, &runnable.config)?;
+        record.scratch = mounts::scratch(
+            self.scratch.clone(),
+            self.no_scratch,
+            &runnable.config.scratch,
+            &record.mounts,
+        );
+        Ok(record)
     }
 
     /// The workload's own variables, then those of the command line, each name once.
