@@ -178,7 +178,7 @@ fn inspect_shows_functions_memory_and_files_of_a_checkpoint() {
     home.wherry(arguments).expect(85);
     let shown = home.wherry(["inspect", "c", "--module", module.to_str().unwrap()]);
     let shown = shown.expect(0).text();
-    for word in ["work", "64 KiB", "standard output"] {
+    for word in ["work", "64 KiB", "stdout"] {
         assert!(
             shown.to_lowercase().contains(&word.to_lowercase()),
             "{word}: {shown}"

@@ -109,13 +109,7 @@ fn the_second_interrupt_kills() {
         job.signal(Signal::INT);
         std::thread::yield_now();
     }
-    let done = job.wait().expect(KILLED);
-    assert_eq!(done.text(), "running\n");
-    assert!(
-        done.stderr.contains("no checkpoint was written"),
-        "{}",
-        done.stderr
-    );
+    assert_eq!(job.wait().expect(KILLED).text(), "running\n");
 }
 
 #[test]
