@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use wherry_engine::{Control, Job, Limits, Reason, Scratch, Settings, Stdio};
-use wherry_node::{ActiveJob, ControlSocket, Ending, Event, Plan, Requests, supervise};
+use wherry_node::{ActiveJob, ControlSocket, Ending, Event, Plan, Requests, State, supervise};
 use wherry_packager::{parse_bytes, parse_duration};
 
 use crate::commands::Context;
@@ -138,7 +138,7 @@ impl Launch {
         let mut observe = |event: Event<'_>| observe(json, &event);
         let (requests, plan) = (&self.requests, self.plan);
         let ending = supervise(job, active, socket, requests, plan, self.keep, &mut observe)
-            .with_context(|| format!("the job {id} cannot go on"))?;
+            .with_context(|| whereabouts(context, &id))?;
         let report = Report {
             id: &id,
             ready,
@@ -147,6 +147,16 @@ impl Launch {
             talkative: self.interrupted.load(Ordering::Relaxed) || std::io::stderr().is_terminal(),
         };
         Ok(report.ending(&ending))
+    }
+}
+
+/// What became of a job that could not go on.
+fn whereabouts(context: &Context, id: &str) -> String {
+    let job = context.home.jobs().find(id);
+    if job.is_ok_and(|job| job.state == State::Suspended) {
+        format!("the job {id} is suspended, `wherry resume {id}` goes on with it")
+    } else {
+        format!("the job {id} cannot go on")
     }
 }
 

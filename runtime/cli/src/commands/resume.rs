@@ -39,7 +39,7 @@ pub(crate) struct Resume {
     #[command(flatten)]
     checkpoints: CheckpointArgs,
     /// What to go on with
-    #[arg(value_name = "FILE|JOB")]
+    #[arg(value_name = "FILE|JOB", help_heading = "Arguments")]
     checkpoint: String,
 }
 

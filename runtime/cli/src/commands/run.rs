@@ -56,6 +56,7 @@ pub(crate) struct Run {
         num_args = 1..,
         trailing_var_arg = true,
         allow_hyphen_values = true,
+        help_heading = "Arguments",
         value_names = ["REF|MODULE.wasm|DIR", "ARGS"]
     )]
     workload: Vec<String>,
