@@ -56,18 +56,19 @@ pub(crate) fn judge(module: &Module<'_>) -> Result<Vec<Verdict>, Error> {
     let components = graph.components();
     let mut verdicts = vec![Verdict::default(); summaries.len()];
     let mut costs = vec![0u64; summaries.len()];
+    let mut recursive = vec![false; summaries.len()];
     // Components come callees first, so a callee outside the component is judged already.
     for component in &components {
         for &node in component {
             if node >= summaries.len() {
                 continue;
             }
-            let recursive = component.len() > 1 || graph.edges[node].contains(&node);
+            recursive[node] = component.len() > 1 || graph.edges[node].contains(&node);
             let summary = &summaries[node];
             let mut cost = summary.instructions;
             let mut leaves = node < imports
                 || summary.loops
-                || recursive
+                || recursive[node]
                 || !summary.indirect.is_empty()
                 || summary.tail_calls_indirect;
             for &callee in summary.calls.iter().chain(&summary.tail_calls) {
@@ -77,7 +78,7 @@ pub(crate) fn judge(module: &Module<'_>) -> Result<Vec<Verdict>, Error> {
             leaves |= cost > CHEAP;
             verdicts[node] = Verdict {
                 leaves,
-                polls_at_entry: node < imports || (leaves && !recursive && cost > LONG),
+                polls_at_entry: node < imports || (leaves && !recursive[node] && cost > LONG),
                 tail_calls: !summary.tail_calls.is_empty() || summary.tail_calls_indirect,
             };
             // What polls at its entry starts the count anew for its callers.
@@ -89,9 +90,9 @@ pub(crate) fn judge(module: &Module<'_>) -> Result<Vec<Verdict>, Error> {
         }
     }
     for node in graph.cycle_closers() {
-        if node < summaries.len() {
-            verdicts[node].polls_at_entry = true;
-        }
+        // A function of a type that closes a cycle need not lie on it: one that cannot leave
+        // must not poll, since its callers do not look.
+        verdicts[node].polls_at_entry |= recursive[node];
     }
     Ok(verdicts)
 }
