@@ -94,6 +94,11 @@ pub(crate) fn judge(module: &Module<'_>) -> Result<Vec<Verdict>, Error> {
         // must not poll, since its callers do not look.
         verdicts[node].polls_at_entry |= recursive[node];
     }
+    debug_assert!(
+        verdicts
+            .iter()
+            .all(|verdict| verdict.leaves || !verdict.polls_at_entry)
+    );
     Ok(verdicts)
 }
 
