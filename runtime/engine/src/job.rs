@@ -89,7 +89,7 @@ impl Job {
         let contents = checkpoint.contents();
         check_workload(module, &contents.workload)?;
         check_mounts(&contents.settings, &settings)?;
-        let limits = stricter(contents.settings.limits, limits_of(&settings));
+        let limits = or_saved(limits_of(&settings), contents.settings.limits);
         let options = Options {
             resumable: true,
             countdown: settings.countdown.is_some(),
@@ -439,12 +439,12 @@ fn limits_of(settings: &Settings) -> snapshot::Limits {
     }
 }
 
-fn stricter(a: snapshot::Limits, b: snapshot::Limits) -> snapshot::Limits {
-    let min = |a: Option<u64>, b: Option<u64>| [a, b].into_iter().flatten().min();
+/// What this node says counts; where it says nothing, what the job was started with.
+fn or_saved(given: snapshot::Limits, saved: snapshot::Limits) -> snapshot::Limits {
     snapshot::Limits {
-        memory_bytes: min(a.memory_bytes, b.memory_bytes),
-        wall_ns: min(a.wall_ns, b.wall_ns),
-        cpu_ns: min(a.cpu_ns, b.cpu_ns),
+        memory_bytes: given.memory_bytes.or(saved.memory_bytes),
+        wall_ns: given.wall_ns.or(saved.wall_ns),
+        cpu_ns: given.cpu_ns.or(saved.cpu_ns),
     }
 }
 

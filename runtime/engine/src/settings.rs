@@ -27,8 +27,8 @@ pub struct Settings {
     pub scratch: Option<Scratch>,
     /// Standard input, output and error.
     pub stdio: Stdio,
-    /// Limits over the whole life of the job. A job that is resumed also keeps the limits it
-    /// was started with: the stricter one counts.
+    /// Limits over the whole life of the job. When it is resumed, a limit that is given here
+    /// replaces the one it was started with, and one that is not stays.
     pub limits: Limits,
     /// Stop at exactly the nth safepoint executed from here on, counted from 1. The same
     /// program with the same input stops at the same place; it runs slower.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use wherry_engine::{Job, Module};
+use wherry_engine::{Job, Limits, Module, Settings};
 use wherry_node::{ActiveJob, ControlSocket, End, JobInfo, MountRecord, Record, State, Status};
 use wherry_snapshot::{Contents, Reader};
 use wherry_wasi::WasiState;
@@ -13,7 +13,7 @@ use wherry_wasi::WasiState;
 use super::Context;
 use crate::exit;
 use crate::failure::Refusal;
-use crate::launch::{CheckpointArgs, Launch};
+use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
 use crate::workload::{self, module_of_checkpoint, text_of};
 
@@ -22,12 +22,14 @@ use crate::workload::{self, module_of_checkpoint, text_of};
 /// JOB is a suspended or lost job of this machine; FILE is a checkpoint from anywhere. The
 /// module is looked up in the store by its digest: a workload that was run or pulled here is
 /// there. A job of this machine gets the directories again that it had; a checkpoint from
-/// elsewhere needs a --dir for each of them. Options are as for `wherry run`.
+/// elsewhere needs a --dir for each of them. Limits that are given replace those that the job
+/// was started with; the others stay.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   wherry resume 3f9c2a11
   wherry resume job.ckpt
+  wherry resume --cpu-time 2h 3f9c2a11     when its time was up
   wherry resume --module prog.wasm --dir data::/in::ro job.ckpt")]
 pub(crate) struct Resume {
     /// Lend the job a directory that it had
@@ -36,6 +38,8 @@ pub(crate) struct Resume {
     /// The module, if it is not in the store
     #[arg(long, value_name = "MODULE.wasm")]
     module: Option<PathBuf>,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[command(flatten)]
     checkpoints: CheckpointArgs,
     /// What to go on with
@@ -62,7 +66,8 @@ impl Resume {
         let mounts = self.mounts(&found, contents)?;
         let module = context.home.engine()?.load(wasm.clone());
         let (mut active, adopted) = activate(context, found.job, contents, mounts)?;
-        let job = start(&launch, &module, &found.reader, &active);
+        let limits = self.limits.limits(&Default::default());
+        let job = start(&launch, &module, &found.reader, &active, limits);
         match job.with_context(|| format!("cannot resume {}", found.path.display())) {
             Ok((job, socket)) => {
                 if self.module.is_some() {
@@ -199,10 +204,13 @@ fn start(
     module: &Module,
     reader: &Reader<File>,
     active: &ActiveJob,
+    limits: Limits,
 ) -> anyhow::Result<(Job, ControlSocket)> {
     let socket = launch.listen(active)?;
-    // The limits that the job was started with are in the checkpoint.
-    let settings = launch.settings(active)?;
+    let settings = Settings {
+        limits,
+        ..launch.settings(active)?
+    };
     let job = Job::resume(module, reader, settings, launch.control())?;
     Ok((job, socket))
 }
