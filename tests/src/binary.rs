@@ -1,6 +1,7 @@
 //! The `wherry` binary under test.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -19,11 +20,19 @@ pub fn binary() -> &'static Path {
     &BINARY
 }
 
+static CACHE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let (_, target) = profile_and_target();
+    let cache = target.join("tmp/e2e-cache");
+    // What another version of the binary compiled proves nothing about this one.
+    let _ = fs::remove_dir_all(&cache);
+    fs::create_dir_all(&cache).expect("a directory");
+    cache
+});
+
 /// A cache of compiled modules that all homes share: nearly every test would compile the same
 /// ones.
-pub(crate) fn shared_cache() -> PathBuf {
-    let (_, target) = profile_and_target();
-    target.join("tmp/e2e-cache")
+pub(crate) fn shared_cache() -> &'static Path {
+    &CACHE
 }
 
 /// Builds the binary in the profile and target directory that the tests were built in.

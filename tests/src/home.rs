@@ -1,5 +1,6 @@
 //! A home of its own for `wherry`, and what becomes of its commands.
 
+use std::borrow::BorrowMut;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -42,10 +43,8 @@ impl Home {
     #[expect(clippy::new_without_default, reason = "it makes a directory")]
     pub fn new() -> Self {
         let home = Home(tempfile::tempdir().expect("a directory"));
-        let cache = shared_cache();
-        fs::create_dir_all(&cache).expect("a directory");
         fs::create_dir(home.directory()).expect("a directory");
-        std::os::unix::fs::symlink(cache, home.directory().join("cache")).expect("a link");
+        std::os::unix::fs::symlink(shared_cache(), home.directory().join("cache")).expect("a link");
         home
     }
 
@@ -148,8 +147,8 @@ impl Done {
     /// # Panics
     /// If it cannot be started.
     #[must_use]
-    pub fn of(mut command: Command) -> Self {
-        let output = command.output().expect("it starts");
+    pub fn of(mut command: impl BorrowMut<Command>) -> Self {
+        let output = command.borrow_mut().output().expect("it starts");
         Done::new(output.status, output.stdout, output.stderr)
     }
 
