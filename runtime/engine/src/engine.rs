@@ -1,7 +1,7 @@
 //! The engine: how modules are compiled and run on this machine.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Config, Linker};
 
@@ -31,8 +31,8 @@ pub struct Engine(Arc<Parts>);
 struct Parts {
     /// Runs modules that can leave, but not rewind.
     leaving: Half,
-    /// Runs modules that can rewind.
-    resumable: Half,
+    /// Runs modules that can rewind; made when the first one is.
+    resumable: OnceLock<Half>,
     cache: Option<Cache>,
 }
 
@@ -50,10 +50,9 @@ impl Engine {
     /// # Errors
     /// If the machine lacks what the compiler needs, or the cache directory cannot be used.
     pub fn new(config: EngineConfig) -> Result<Self, Error> {
-        let half = |stack| Half::new(stack).map_err(|error| Error::Engine(format!("{error:#}")));
         Ok(Engine(Arc::new(Parts {
-            leaving: half(STACK_BYTES)?,
-            resumable: half(2 * STACK_BYTES)?,
+            leaving: Half::new(STACK_BYTES)?,
+            resumable: OnceLock::new(),
             cache: config.cache_dir.map(Cache::open).transpose()?,
         })))
     }
@@ -64,12 +63,15 @@ impl Engine {
         Module::new(self.clone(), wasm)
     }
 
-    pub(crate) fn half(&self, resumable: bool) -> &Half {
-        if resumable {
-            &self.0.resumable
-        } else {
-            &self.0.leaving
+    pub(crate) fn half(&self, resumable: bool) -> Result<&Half, Error> {
+        if !resumable {
+            return Ok(&self.0.leaving);
         }
+        if let Some(half) = self.0.resumable.get() {
+            return Ok(half);
+        }
+        let half = Half::new(2 * STACK_BYTES)?;
+        Ok(self.0.resumable.get_or_init(|| half))
     }
 
     pub(crate) fn cache(&self) -> Option<&Cache> {
@@ -78,10 +80,11 @@ impl Engine {
 }
 
 impl Half {
-    fn new(stack: usize) -> wasmtime::Result<Self> {
-        let wasmtime = wasmtime::Engine::new(&wasmtime_config(stack))?;
+    fn new(stack: usize) -> Result<Self, Error> {
+        let failed = |error| Error::Engine(format!("{error:#}"));
+        let wasmtime = wasmtime::Engine::new(&wasmtime_config(stack)).map_err(failed)?;
         let mut linker = Linker::new(&wasmtime);
-        host::link(&mut linker)?;
+        host::link(&mut linker).map_err(failed)?;
         Ok(Half {
             wasmtime,
             linker,

@@ -69,7 +69,7 @@ impl Instance {
                 limit,
             });
         }
-        let half = module.engine().half(options.resumable);
+        let half = module.engine().half(options.resumable)?;
         let unlimited = Limiter {
             limit: u64::MAX,
             used: 0,

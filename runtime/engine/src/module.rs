@@ -99,7 +99,7 @@ impl Module {
     }
 
     fn load_or_compile(&self, options: Options) -> Result<Variant, Error> {
-        let engine = &self.0.engine.half(options.resumable).wasmtime;
+        let engine = &self.0.engine.half(options.resumable)?.wasmtime;
         let Some(cache) = self.0.engine.cache() else {
             return self.compile(engine, options);
         };
