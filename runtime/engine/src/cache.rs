@@ -66,7 +66,7 @@ impl Cache {
         let mut compiler = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut compiler);
         let mut key = Sha256::new_with_prefix(module);
-        key.update(wherry_instrument::VERSION.to_le_bytes());
+        key.update(wherry_instrument::BUILD);
         key.update([u8::from(options.resumable), u8::from(options.countdown)]);
         key.update(compiler.finish().to_le_bytes());
         self.directory.join(hex(&key.finalize().into()))

@@ -55,6 +55,10 @@ pub(crate) const MAX_SLOTS: usize = 16 << 20;
 /// of the pass chose, and a later version must still know them to resume.
 pub const VERSION: u32 = 1;
 
+/// Identifies this build of the pass: what it made may be kept only for the same build.
+/// Unlike [`VERSION`], it says nothing about checkpoints.
+pub const BUILD: &str = env!("WHERRY_INSTRUMENT_BUILD");
+
 /// Value of the state global while the program runs.
 pub const RUNNING: i32 = 0;
 /// Value of the state global while frames are being stored.
