@@ -79,6 +79,20 @@ impl Module {
         count
     }
 
+    /// Whether the program imports any of the functions that take paths. One that does not
+    /// has no use for a directory.
+    #[must_use]
+    pub fn uses_paths(&self) -> bool {
+        let sections = Parser::new(0).parse_all(&self.0.wasm).map_while(Result::ok);
+        let imports = sections.filter_map(|payload| match payload {
+            Payload::ImportSection(section) => Some(section),
+            _ => None,
+        });
+        imports
+            .flat_map(|section| section.into_imports().map_while(Result::ok))
+            .any(|import| import.module == host::MODULE && import.name.starts_with("path_"))
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.0.engine
     }

@@ -43,7 +43,7 @@ pub(crate) struct Run {
     /// Where the program sees its scratch directory [default: what the workload says, or /]
     #[arg(long, value_name = "GUEST", conflicts_with = "no_scratch")]
     scratch: Option<String>,
-    /// No scratch directory
+    /// No scratch directory; a program that imports no function with a path gets none anyway
     #[arg(long)]
     no_scratch: bool,
     #[command(flatten)]
@@ -81,7 +81,7 @@ impl Run {
             return Err(Refusal::new(exit::USAGE, message).hint(hint).into());
         }
         let runnable = workload::load(&context.home, name)?;
-        let record = self.record(name, args, &runnable)?;
+        let mut record = self.record(name, args, &runnable)?;
         let command = Command {
             args: record.args.clone(),
             env: self.environment(&runnable),
@@ -90,6 +90,9 @@ impl Run {
         };
         let limits = self.limits.limits(&runnable.config.limits);
         let module = context.home.engine()?.load(runnable.wasm);
+        if self.scratch.is_none() && !module.uses_paths() {
+            record.scratch = None;
+        }
         let active = context.home.jobs().create(record)?;
         let job = start(&launch, &active, |settings| {
             let settings = Settings { limits, ..settings };

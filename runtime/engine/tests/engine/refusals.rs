@@ -197,3 +197,19 @@ fn a_file_is_replaced_as_a_whole_or_not_at_all() {
     write("third", false).expect("it is written");
     assert_eq!(fs::read_to_string(&path).expect("it is there"), "third");
 }
+
+#[test]
+fn programs_that_import_no_paths_have_no_use_for_directories() {
+    let uses_paths = |function: &str, params: &str| {
+        module(&format!(
+            "(module (import \"wasi_snapshot_preview1\" \"{function}\"
+                (func (param {params}) (result i32))) (func (export \"_start\")))"
+        ))
+        .uses_paths()
+    };
+    assert!(uses_paths(
+        "path_open",
+        "i32 i32 i32 i32 i32 i64 i64 i32 i32"
+    ));
+    assert!(!uses_paths("fd_prestat_get", "i32 i32"));
+}
