@@ -87,7 +87,8 @@ pub enum ModuleError {
         /// What it is.
         actual: String,
     },
-    /// Preview 1 reads and writes its arguments in the memory of that name.
+    /// Preview 1 reads and writes its arguments in the memory of that name. A module that
+    /// imports nothing that does needs none.
     #[error("it has no exported memory called `memory`, which WASI preview 1 asks for")]
     NoMemory,
     /// It exports a name that a node needs for itself.
@@ -121,7 +122,7 @@ pub fn validate_module(wasm: &[u8]) -> Result<ModuleSummary, ModuleError> {
             &mut exports,
         )?;
     }
-    exports.check()?;
+    exports.check(&summary.imports)?;
     summary.imports.sort_unstable();
     summary.imports.dedup();
     summary.exports.sort_unstable();
@@ -281,8 +282,9 @@ impl Exports {
         Ok(())
     }
 
-    fn check(&self) -> Result<(), ModuleError> {
-        match (self.start, self.memory) {
+    fn check(&self, imports: &[String]) -> Result<(), ModuleError> {
+        let needs_memory = imports.iter().any(|name| !preview1::without_memory(name));
+        match (self.start, self.memory || !needs_memory) {
             (true, true) => Ok(()),
             (true, false) => Err(ModuleError::NoMemory),
             (false, _) if self.initialize => Err(ModuleError::NoStart {

@@ -9,6 +9,11 @@ pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
 /// The module name of preview 1's predecessor, which some old compilers still emit.
 pub(crate) const PREDECESSOR: &str = "wasi_unstable";
 
+/// Whether a function of preview 1 does without the program's memory.
+pub(crate) fn without_memory(name: &str) -> bool {
+    matches!(name, "proc_exit" | "proc_raise" | "sched_yield")
+}
+
 /// A function of preview 1: parameters as `i` (i32) and `I` (i64). All return an errno
 /// (i32) but `proc_exit`.
 #[derive(Clone, Copy, Debug)]

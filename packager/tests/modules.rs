@@ -120,6 +120,16 @@ fn proposals_are_refused_by_name() {
 }
 
 #[test]
+fn a_memory_is_needed_only_by_what_the_host_writes_to() {
+    check(r#"(module (func (export "_start")))"#).unwrap();
+    check(
+        r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
+            (func (export "_start")))"#,
+    )
+    .unwrap();
+}
+
+#[test]
 fn what_is_no_command_is_refused() {
     refused(
         check(r#"(module (memory (export "memory") 1))"#),
@@ -139,9 +149,14 @@ fn what_is_no_command_is_refused() {
         ),
         "a global",
     );
-    refused(check(r#"(module (func (export "_start")))"#), "`memory`");
+    let random = r#"(import "wasi_snapshot_preview1" "random_get"
+        (func (param i32 i32) (result i32)))"#;
+    let start = r#"(func (export "_start"))"#;
+    refused(check(&format!("(module {random} {start})")), "`memory`");
     refused(
-        check(r#"(module (func (export "_start")) (func (export "memory")))"#),
+        check(&format!(
+            r#"(module {random} {start} (func (export "memory")))"#
+        )),
         "`memory`",
     );
     refused(
