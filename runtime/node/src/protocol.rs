@@ -93,4 +93,20 @@ mod tests {
         }
         assert!(receive::<Question>(endless).is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_line_is_understood_or_refused(mut line: Vec<u8>, flip: usize, bit in 0..8u8) {
+            let _ = receive::<Question>(line.as_slice());
+            line.clear();
+            send(&mut line, &Question::Checkpoint { to: Some("/a".into()), go_on: false }).unwrap();
+            let place = flip % line.len();
+            line[place] ^= 1 << bit;
+            if let Ok(question) = receive::<Question>(line.as_slice()) {
+                let mut again = Vec::new();
+                send(&mut again, &question).unwrap();
+                proptest::prop_assert_eq!(receive::<Question>(again.as_slice()).unwrap(), question);
+            }
+        }
+    }
 }

@@ -214,4 +214,17 @@ mod tests {
         record.status = Status::Ended { at: 1, end };
         assert_eq!(record.state(false), State::Ended);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_damaged_record_is_read_or_refused(flip: usize, bit in 0..8u8) {
+            let record = Record::new("nbody:1".into(), "sha256:00".into(), vec!["nbody".into()]);
+            let mut bytes = serde_json::to_vec(&record).unwrap();
+            let place = flip % bytes.len();
+            bytes[place] ^= 1 << bit;
+            if let Ok(record) = serde_json::from_slice::<Record>(&bytes) {
+                proptest::prop_assert!(serde_json::to_vec(&record).is_ok());
+            }
+        }
+    }
 }
