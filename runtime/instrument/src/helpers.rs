@@ -267,7 +267,7 @@ impl Helpers {
         for (local, ty) in values {
             code.push(base.clone());
             code.extend(self.store(local, ty, u64::from(offset)));
-            offset += size(ty);
+            offset += Type::of(ty).size();
         }
         if let Some(site) = site {
             let place = at(offset.into(), 0, self.indices.frames);
@@ -322,7 +322,7 @@ impl Helpers {
 pub(crate) fn in_frame_order(values: impl Iterator<Item = (u32, ValType)>) -> Vec<(u32, ValType)> {
     let mut values: Vec<(u32, ValType)> =
         values.filter(|&(_, ty)| ty != ValType::EXTERNREF).collect();
-    values.sort_by_key(|&(_, ty)| class(ty));
+    values.sort_by_key(|&(_, ty)| Type::of(ty));
     values
 }
 
@@ -331,27 +331,6 @@ pub(crate) fn param_slots(params: &[ValType]) -> Vec<(Slot, Type)> {
     let all = (0..).map(Slot::Local).zip(params);
     let kept = all.filter(|&(_, &ty)| ty != ValType::EXTERNREF);
     kept.map(|(slot, &ty)| (slot, Type::of(ty))).collect()
-}
-
-/// Rank of a type in a frame.
-pub(crate) fn class(ty: ValType) -> u8 {
-    match ty {
-        ValType::I32 => 0,
-        ValType::I64 => 1,
-        ValType::F32 => 2,
-        ValType::F64 => 3,
-        ValType::V128 => 4,
-        ValType::Ref(_) => 5,
-    }
-}
-
-/// Bytes of a value in a frame.
-pub(crate) fn size(ty: ValType) -> u32 {
-    match ty {
-        ValType::I32 | ValType::F32 | ValType::Ref(_) => 4,
-        ValType::I64 | ValType::F64 => 8,
-        ValType::V128 => 16,
-    }
 }
 
 pub(crate) fn zero(ty: ValType) -> I<'static> {

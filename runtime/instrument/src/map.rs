@@ -62,7 +62,7 @@ pub(crate) enum Kind {
     Dynamic(u32),
 }
 
-/// A type, as far as a frame's layout goes.
+/// A type, as far as a frame's layout goes. Values lie in a frame in the order of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Type {
     I32,

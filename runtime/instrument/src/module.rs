@@ -46,7 +46,6 @@ pub(crate) struct Module<'a> {
     pub(crate) memories: u32,
     pub(crate) globals: u32,
     pub(crate) mutable_globals: Vec<u32>,
-    pub(crate) elements: u32,
     pub(crate) bodies: Vec<FunctionBody<'a>>,
     /// Functions that a reference can name: of segments, `ref.func` and initialisers.
     /// Sorted, without duplicates, once the module is read.
@@ -160,7 +159,6 @@ impl<'a> Module<'a> {
                 for element in section.clone() {
                     self.element(element?.items)?;
                 }
-                self.elements = section.count();
                 self.element_section = Some(section);
             }
             Payload::DataCountSection { count, .. } => self.data_count = Some(count),
