@@ -26,6 +26,10 @@ pub fn engine() -> Result<Engine> {
         .wasm_relaxed_simd(true)
         .wasm_tail_call(true)
         .wasm_threads(true)
+        .wasm_wide_arithmetic(true)
+        .wasm_memory64(true)
+        .wasm_function_references(true)
+        .wasm_gc(true)
         .shared_memory(true)
         .max_wasm_stack(2 << 20);
     Engine::new(&config)
@@ -233,13 +237,18 @@ impl<'m> Machine<'m> {
             let name = export::table(table);
             let to = target.table(&name)?;
             let elements = self.elements(&name, &names)?;
-            let null = if holds_functions {
-                Ref::Func(None)
-            } else {
-                Ref::Extern(None)
-            };
-            let more = elements.len() as u64 - to.size(&target.store);
-            to.grow(&mut target.store, more, null)?;
+            let declared = to.size(&target.store);
+            let more = elements.len() as u64 - declared;
+            if more > 0 {
+                // The type of the table may exclude null.
+                let first = elements[usize::try_from(declared)?];
+                let added = if holds_functions {
+                    Ref::Func(first.map(|name| functions[&name]))
+                } else {
+                    Ref::Extern(None)
+                };
+                to.grow(&mut target.store, more, added)?;
+            }
             if holds_functions {
                 for (place, element) in (0..).zip(elements) {
                     let function = element.map(|name| functions[&name]);

@@ -105,6 +105,11 @@ fn wasmtime_config(stack: usize) -> Config {
         .wasm_multi_memory(true)
         .wasm_relaxed_simd(true)
         .wasm_extended_const(true)
+        .wasm_wide_arithmetic(true)
+        .wasm_memory64(true)
+        .wasm_function_references(true)
+        // Casts in the code that rewinds; the guest has none.
+        .wasm_gc(true)
         .wasm_threads(true)
         .shared_memory(true)
         .wasm_branch_hinting(true);

@@ -95,7 +95,7 @@ fn has_type(value: &Val, ty: &ValType) -> bool {
         | (Val::F32(_), ValType::F32)
         | (Val::F64(_), ValType::F64)
         | (Val::V128(_), ValType::V128) => true,
-        (Val::FuncRef(_), ValType::Ref(ty)) => matches!(ty.heap_type(), HeapType::Func),
+        (Val::FuncRef(_), ValType::Ref(ty)) => matches!(ty.heap_type().top(), HeapType::Func),
         (Val::ExternRef(_), ValType::Ref(ty)) => matches!(ty.heap_type(), HeapType::Extern),
         _ => false,
     }
@@ -126,7 +126,11 @@ fn tables(instance: &mut Instance, execution: &Execution) -> Result<(), Error> {
 }
 
 fn fill(instance: &mut Instance, table: Table, elements: &[FunctionRef]) -> Result<(), Error> {
-    resize(instance, table, elements.len(), Ref::Func(None))?;
+    // What is added must be what it will be: the type may exclude null.
+    let declared = usize::try_from(table.size(&instance.store)).unwrap_or(usize::MAX);
+    let added = elements.get(declared).copied().flatten();
+    let added = Ref::Func(function(instance, added)?);
+    resize(instance, table, elements.len(), added)?;
     set_elements(instance, table, elements)
 }
 
@@ -144,10 +148,13 @@ fn set_elements(
     Ok(())
 }
 
-fn resize(instance: &mut Instance, table: Table, length: usize, null: Ref) -> Result<(), Error> {
+fn resize(instance: &mut Instance, table: Table, length: usize, with: Ref) -> Result<(), Error> {
     let delta = (length as u64).checked_sub(table.size(&instance.store));
     let delta = delta.ok_or_else(|| does_not_fit("a table is smaller than declared".to_owned()))?;
-    let grown = table.grow(&mut instance.store, delta, null);
+    if delta == 0 {
+        return Ok(());
+    }
+    let grown = table.grow(&mut instance.store, delta, with);
     grown.map_err(|error| {
         does_not_fit(format!("a table cannot have {length} elements: {error:#}"))
     })?;

@@ -33,6 +33,8 @@ pub(crate) struct Parts {
     pub(crate) drop_segments: u32,
     /// Functions behind [`export::FUNCTIONS`], as indices of the new module.
     pub(crate) referenced: Vec<u32>,
+    /// Functions that are referred to, and need a declaration for that.
+    pub(crate) stand_ins: Vec<u32>,
     pub(crate) resumers: Vec<u32>,
 }
 
@@ -238,6 +240,9 @@ fn elements(original: &Original<'_>, parts: &Parts, module: &mut Module) -> Reen
     ] {
         let functions = Elements::Functions(functions.as_slice().into());
         elements.active(Some(table), &ConstExpr::i32_const(0), functions);
+    }
+    if !parts.stand_ins.is_empty() {
+        elements.declared(Elements::Functions(parts.stand_ins.as_slice().into()));
     }
     module.section(&elements);
     Ok(())

@@ -8,8 +8,6 @@
 //! that fan out. So the entry of a function polls if it closes a cycle of the call graph, or
 //! if all that it calls adds up to more than [`LONG`].
 
-use std::collections::HashMap;
-
 use wasmparser::Operator;
 
 use crate::{Error, module::Module};
@@ -110,8 +108,11 @@ fn summarise(mut operators: wasmparser::OperatorsReader<'_>) -> Result<Summary, 
             Operator::Loop { .. } => summary.loops = true,
             Operator::Call { function_index } => summary.calls.push(function_index),
             Operator::ReturnCall { function_index } => summary.tail_calls.push(function_index),
-            Operator::CallIndirect { type_index, .. } => summary.indirect.push(type_index),
-            Operator::ReturnCallIndirect { type_index, .. } => {
+            Operator::CallIndirect { type_index, .. } | Operator::CallRef { type_index } => {
+                summary.indirect.push(type_index);
+            }
+            Operator::ReturnCallIndirect { type_index, .. }
+            | Operator::ReturnCallRef { type_index } => {
                 summary.indirect.push(type_index);
                 summary.tail_calls_indirect = true;
             }
@@ -143,7 +144,6 @@ struct Graph {
 impl Graph {
     fn new(module: &Module<'_>, summaries: &[Summary]) -> Self {
         let functions = summaries.len();
-        let canonical = canonical_types(module);
         let mut edges: Vec<Vec<usize>> = summaries
             .iter()
             .map(|summary| {
@@ -151,14 +151,14 @@ impl Graph {
                 let indirect = summary.indirect.iter();
                 direct
                     .map(|&function| function as usize)
-                    .chain(indirect.map(|&ty| functions + canonical[ty as usize]))
+                    .chain(indirect.map(|&ty| functions + module.canonical.first(ty) as usize))
                     .collect()
             })
             .collect();
         edges.resize(functions + module.types.len(), Vec::new());
         for &function in &module.referenced {
-            let ty = canonical[module.functions[function as usize] as usize];
-            edges[functions + ty].push(function as usize);
+            let ty = module.canonical.first(module.functions[function as usize]);
+            edges[functions + ty as usize].push(function as usize);
         }
         Self { functions, edges }
     }
@@ -249,13 +249,4 @@ impl Graph {
         }
         (0..self.functions).filter(|&node| closers[node]).collect()
     }
-}
-
-/// For each type, the first one equal to it: indirect calls compare types by structure.
-fn canonical_types(module: &Module<'_>) -> Vec<usize> {
-    let mut first = HashMap::new();
-    let types = module.types.iter().enumerate();
-    types
-        .map(|(place, ty)| *first.entry(ty).or_insert(place))
-        .collect()
 }

@@ -27,6 +27,8 @@ pub(crate) enum Code<'a> {
     Br(Label),
     BrIf(Label),
     BrTable(Vec<Label>, Label),
+    BrOnNull(Label),
+    BrOnNonNull(Label),
     /// Where a region's early blocks are opened.
     Open(usize),
     /// Where a region's dispatch goes.
@@ -111,6 +113,8 @@ impl Encoder<'_> {
             }
             Code::Br(label) => Instruction::Br(self.depth(label)),
             Code::BrIf(label) => Instruction::BrIf(self.depth(label)),
+            Code::BrOnNull(label) => Instruction::BrOnNull(self.depth(label)),
+            Code::BrOnNonNull(label) => Instruction::BrOnNonNull(self.depth(label)),
             Code::BrTable(labels, default) => {
                 let depths: Vec<u32> = labels.iter().map(|&label| self.depth(label)).collect();
                 Instruction::BrTable(depths.into(), self.depth(default))

@@ -7,10 +7,11 @@
 //! taken, so that no path leads from cold code into a loop's hot path. Both keep the loops'
 //! registers for the loops.
 
-use wasm_encoder::{BlockType, Instruction as I};
+use wasm_encoder::{BlockType, Instruction as I, ValType};
 use wherry_snapshot::Slot;
 
 use crate::{
+    Error,
     code::{Code, Label},
     function::{SiteId, SiteKind},
     map::Type,
@@ -30,7 +31,7 @@ pub(crate) struct Target {
 pub(crate) fn into_function<'a>(
     rewriter: &mut Rewriter<'_, 'a>,
     targets: &[Target],
-) -> Vec<Code<'a>> {
+) -> Result<Vec<Code<'a>>, Error> {
     let polls = rewriter.function.sites[0].kind == SiteKind::Entry;
     let mut code = new(if polls {
         rewriter.helpers.uncount()
@@ -38,9 +39,9 @@ pub(crate) fn into_function<'a>(
         Vec::new()
     });
     code.extend(new(rewriter.helpers.pop(&rewriter.layout)));
-    code.extend(restore(rewriter, targets, &[]));
-    code.extend(jump(rewriter, targets));
-    code
+    code.extend(restore(rewriter, targets, &[])?);
+    code.extend(jump(rewriter, targets)?);
+    Ok(code)
 }
 
 /// Dispatch at the header of the loop that polls at `poll`: what is live there was restored
@@ -49,32 +50,32 @@ pub(crate) fn into_loop<'a>(
     rewriter: &mut Rewriter<'_, 'a>,
     poll: SiteId,
     targets: &[Target],
-) -> Vec<Code<'a>> {
-    let restored = rewriter.slots(poll);
-    let mut code = restore(rewriter, targets, &restored);
-    code.extend(jump(rewriter, targets));
-    code
+) -> Result<Vec<Code<'a>>, Error> {
+    let restored = rewriter.slots(poll)?;
+    let mut code = restore(rewriter, targets, &restored)?;
+    code.extend(jump(rewriter, targets)?);
+    Ok(code)
 }
 
 /// Loads what the targets need. A target finds zeros in what only others need.
 fn restore<'a>(
     rewriter: &mut Rewriter<'_, 'a>,
     targets: &[Target],
-    restored: &[(Slot, Type)],
-) -> Vec<Code<'a>> {
-    let mut needed: Vec<(Slot, Type)> = targets
-        .iter()
-        .flat_map(|target| rewriter.slots(target.first))
-        .collect();
+    restored: &[(Slot, ValType)],
+) -> Result<Vec<Code<'a>>, Error> {
+    let mut needed = Vec::new();
+    for target in targets {
+        needed.extend(rewriter.slots(target.first)?);
+    }
     needed.sort_unstable();
     needed.dedup();
     needed.retain(|slot| restored.binary_search(slot).is_err());
     let mut code = Vec::new();
     for (slot, ty) in needed {
-        if let Some(offset) = rewriter.layout.offset(slot, ty) {
-            let local = rewriter.local_of(slot, ty.value_type());
-            code.extend(rewriter.helpers.load(ty.value_type(), offset));
-            code.push(I::LocalSet(local));
+        if let Some(offset) = rewriter.layout.offset(slot, Type::of(ty)) {
+            let local = rewriter.local_of(slot, ty);
+            let ty = rewriter.locals[local as usize];
+            code.extend(rewriter.helpers.restore(local, ty, offset));
         }
     }
     let dynamic = targets
@@ -84,23 +85,23 @@ fn restore<'a>(
         code.extend(
             rewriter
                 .helpers
-                .load(wasm_encoder::ValType::I32, rewriter.layout.callee()),
+                .load(ValType::I32, rewriter.layout.callee()),
         );
         code.push(I::LocalSet(callee));
     }
-    new(code)
+    Ok(new(code))
 }
 
 /// Jumps to the target that holds the frame's site. A site that is not there can only come
 /// from a forged checkpoint, and traps.
-fn jump<'a>(rewriter: &mut Rewriter<'_, 'a>, targets: &[Target]) -> Vec<Code<'a>> {
+fn jump<'a>(rewriter: &mut Rewriter<'_, 'a>, targets: &[Target]) -> Result<Vec<Code<'a>>, Error> {
     let nowhere = rewriter.label();
     let (mut labels, mut stubs) = (Vec::new(), Vec::new());
     for target in targets {
         let inside = target.last - target.first;
-        labels.push(stub(rewriter, target, true, &mut stubs));
+        labels.push(stub(rewriter, target, true, &mut stubs)?);
         if inside > 0 {
-            let label = stub(rewriter, target, false, &mut stubs);
+            let label = stub(rewriter, target, false, &mut stubs)?;
             labels.extend(std::iter::repeat_n(label, inside));
         }
     }
@@ -111,7 +112,7 @@ fn jump<'a>(rewriter: &mut Rewriter<'_, 'a>, targets: &[Target]) -> Vec<Code<'a>
     let first = rewriter.first_site + targets.first().map_or(0, |target| index(target.first));
     code.extend(new(rewriter
         .helpers
-        .load(wasm_encoder::ValType::I32, rewriter.layout.site())));
+        .load(ValType::I32, rewriter.layout.site())));
     code.extend(new([I::I32Const(first.cast_signed()), I::I32Sub]));
     code.push(Code::BrTable(labels, nowhere));
     for (_, stub, target) in stubs {
@@ -121,7 +122,7 @@ fn jump<'a>(rewriter: &mut Rewriter<'_, 'a>, targets: &[Target]) -> Vec<Code<'a>
     }
     code.push(Code::End);
     code.extend(new([I::Unreachable]));
-    code
+    Ok(code)
 }
 
 /// Where the table leads for a target: to itself, or to code that is run before. `arrived`
@@ -131,7 +132,7 @@ fn stub(
     target: &Target,
     arrived: bool,
     stubs: &mut Vec<(Label, Vec<I<'static>>, Label)>,
-) -> Label {
+) -> Result<Label, Error> {
     let mut code = Vec::new();
     if target.kind == SiteKind::Loop {
         // The header polls once more than the uninterrupted program did.
@@ -140,12 +141,15 @@ fn stub(
     if arrived && matches!(target.kind, SiteKind::Loop | SiteKind::Entry) {
         code.extend(rewriter.helpers.resumed());
     }
+    if matches!(target.kind, SiteKind::Call(_)) {
+        code.extend(rewriter.stand_in_arguments(target.first)?);
+    }
     if code.is_empty() {
-        return target.label;
+        return Ok(target.label);
     }
     let label = rewriter.label();
     stubs.push((label, code, target.label));
-    label
+    Ok(label)
 }
 
 fn new<'a>(code: impl IntoIterator<Item = I<'static>>) -> Vec<Code<'a>> {

@@ -1,5 +1,7 @@
 //! Why a module cannot be instrumented.
 
+use std::fmt;
+
 /// Why a module cannot be instrumented. Every message names the construct.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -7,12 +9,12 @@ pub enum Error {
     #[error("the module is not valid: {0}")]
     Invalid(#[from] wasmparser::BinaryReaderError),
     /// The module is valid but has something that cannot be captured.
-    #[error("{construct} cannot be checkpointed{}", .function.map(|f| format!(" (function {f})")).unwrap_or_default())]
+    #[error("{construct} cannot be checkpointed{}", .function.as_ref().map(|f| format!(" (function {f})")).unwrap_or_default())]
     Unsupported {
         /// What it is, as a noun phrase.
         construct: String,
-        /// Index of the function that has it, if one does.
-        function: Option<u32>,
+        /// The function that has it, if one does.
+        function: Option<FunctionName>,
     },
     /// A name that the pass needs is taken.
     #[error("the module exports `{0}`, a name reserved for the runtime")]
@@ -25,4 +27,23 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+}
+
+/// Names a function of the original module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionName {
+    /// Its index, imports first.
+    pub index: u32,
+    /// Its name, if the module has names.
+    pub name: Option<String>,
+}
+
+impl fmt::Display for FunctionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.index)?;
+        match &self.name {
+            Some(name) => write!(f, ", `{name}`"),
+            None => Ok(()),
+        }
+    }
 }

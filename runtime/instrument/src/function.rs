@@ -33,6 +33,9 @@ pub(crate) enum Op<'a> {
     Br(BlockId),
     BrIf(BlockId),
     BrTable(Vec<BlockId>, BlockId),
+    /// With the type of the operand that it looks at.
+    BrOnNull(BlockId, ValType),
+    BrOnNonNull(BlockId),
     /// A call that can leave.
     Call(SiteId, Operator<'a>),
 }
@@ -84,7 +87,7 @@ pub(crate) struct Site {
     pub(crate) operands: Vec<Operand>,
     /// Of those, how many lie in the current block, on top: the others are spilled already.
     pub(crate) in_block: usize,
-    /// Operand types the call takes (with the table index of an indirect one), and gives.
+    /// Operand types the call takes (with what says whom a dynamic one calls), and gives.
     pub(crate) takes: Vec<ValType>,
     pub(crate) gives: Vec<ValType>,
     /// Locals that are live here, filled in by [`crate::liveness`].
@@ -144,6 +147,7 @@ impl<'m, 'a> Reader<'m, 'a> {
         let ty = module.function_type(function);
         let locals = (0..validator.len_locals())
             .filter_map(|local| validator.get_local_type(local))
+            .map(|ty| module.canonical.value(ty))
             .collect();
         let whole = Block {
             kind: BlockKind::Block,
@@ -229,10 +233,23 @@ impl<'m, 'a> Reader<'m, 'a> {
                 self.function.ops.push(Op::BrTable(blocks, default));
                 self.dead = Some(0);
             }
+            Operator::BrOnNull { relative_depth } => {
+                let target = self.target(relative_depth);
+                let height = self.validator.operand_stack_height();
+                let operand = self.operands(height - 1, height);
+                // One that the validator knows nothing of is in dead code.
+                let ty = operand.first().map_or(ValType::FUNCREF, |&(_, ty)| ty);
+                self.function.ops.push(Op::BrOnNull(target, ty));
+            }
+            Operator::BrOnNonNull { relative_depth } => {
+                let target = self.target(relative_depth);
+                self.function.ops.push(Op::BrOnNonNull(target));
+            }
             Operator::Return
             | Operator::Unreachable
             | Operator::ReturnCall { .. }
-            | Operator::ReturnCallIndirect { .. } => {
+            | Operator::ReturnCallIndirect { .. }
+            | Operator::ReturnCallRef { .. } => {
                 self.function.ops.push(Op::Plain(operator));
                 self.dead = Some(0);
             }
@@ -246,12 +263,17 @@ impl<'m, 'a> Reader<'m, 'a> {
                 let (takes, gives) = (ty.params().to_vec(), ty.results().to_vec());
                 self.call(kind, operator, offset, takes, gives);
             }
-            Operator::CallIndirect { type_index, .. } => {
-                let ty = self.module.type_at(type_index);
-                let mut takes = ty.params().to_vec();
-                takes.push(ValType::I32);
-                let gives = ty.results().to_vec();
-                self.call(SiteKind::Dynamic, operator, offset, takes, gives);
+            Operator::CallIndirect {
+                type_index,
+                table_index,
+            } => {
+                let wide = self.module.tables[table_index as usize].table64;
+                let index = if wide { ValType::I64 } else { ValType::I32 };
+                self.dynamic_call(type_index, index, operator, offset);
+            }
+            Operator::CallRef { type_index } => {
+                let reference = self.module.canonical.reference(type_index, true);
+                self.dynamic_call(type_index, reference, operator, offset);
             }
             other => self.function.ops.push(Op::Plain(other)),
         }
@@ -274,7 +296,7 @@ impl<'m, 'a> Reader<'m, 'a> {
     fn enter(&mut self, kind: BlockKind, ty: BlockType, offset: u32) {
         let (params, results) = match ty {
             BlockType::Empty => (Vec::new(), Vec::new()),
-            BlockType::Type(result) => (Vec::new(), vec![result]),
+            BlockType::Type(result) => (Vec::new(), vec![self.module.canonical.value(result)]),
             BlockType::FuncType(index) => {
                 let ty = self.module.type_at(index);
                 (ty.params().to_vec(), ty.results().to_vec())
@@ -326,6 +348,15 @@ impl<'m, 'a> Reader<'m, 'a> {
             self.function.blocks[id].last_site = self.function.sites.len().saturating_sub(1);
             self.function.ops.push(Op::End(id));
         }
+    }
+
+    /// A call whose topmost operand, of type `callee`, says what is called.
+    fn dynamic_call(&mut self, ty: u32, callee: ValType, operator: Operator<'a>, offset: u32) {
+        let ty = self.module.type_at(ty);
+        let mut takes = ty.params().to_vec();
+        takes.push(callee);
+        let gives = ty.results().to_vec();
+        self.call(SiteKind::Dynamic, operator, offset, takes, gives);
     }
 
     fn call(
@@ -396,7 +427,7 @@ impl<'m, 'a> Reader<'m, 'a> {
             .filter_map(|place| {
                 let depth = (height - 1 - place) as usize;
                 let ty = self.validator.get_operand_type(depth)??;
-                Some((place, ty))
+                Some((place, self.module.canonical.value(ty)))
             })
             .collect()
     }

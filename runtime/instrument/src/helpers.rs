@@ -12,11 +12,12 @@ use wherry_snapshot::Slot;
 use wasm_encoder::{Function, HeapType, Instruction as I, MemArg, RefType, ValType};
 
 use crate::{
-    FLAG_LEAVE, Options, REWINDING, RUNNING, UNWINDING,
+    Error, FLAG_LEAVE, Options, REWINDING, RUNNING, UNWINDING,
     indices::{FLAG_MEMORY, Indices, Types},
     layout::Layout,
     map::Type,
     module::index,
+    types::is_external,
 };
 
 /// Values that are stored without a helper where that is worth the larger code.
@@ -33,18 +34,27 @@ pub(crate) struct Helpers {
     pub(crate) types: Types,
     added: Vec<(u32, Function)>,
     savers: HashMap<(Vec<ValType>, bool), u32>,
+    /// Functions that stand for any of their type where one must be named.
+    stand_ins: HashMap<HeapType, u32>,
 }
 
 impl Helpers {
     pub(crate) fn new(options: Options, indices: Indices, types: Types) -> Self {
-        let (added, savers) = (Vec::new(), HashMap::new());
         Self {
             options,
             indices,
             types,
-            added,
-            savers,
+            added: Vec::new(),
+            savers: HashMap::new(),
+            stand_ins: HashMap::new(),
         }
+    }
+
+    /// Functions that [`Helpers::zero`] refers to, ascending.
+    pub(crate) fn stand_ins(&self) -> Vec<u32> {
+        let mut functions: Vec<u32> = self.stand_ins.values().copied().collect();
+        functions.sort_unstable();
+        functions
     }
 
     /// Types and bodies of what was added, in index order.
@@ -68,7 +78,7 @@ impl Helpers {
         let chunks = chunks(values);
         for (place, chunk) in chunks.iter().enumerate() {
             let last = place + 1 == chunks.len();
-            let mut types: Vec<ValType> = chunk.iter().map(|&(_, ty)| ty).collect();
+            let mut types: Vec<ValType> = chunk.iter().map(|&(_, ty)| stored(ty)).collect();
             code.extend(chunk.iter().map(|&(local, _)| I::LocalGet(local)));
             if last && dynamic {
                 types.push(ValType::I32);
@@ -107,6 +117,31 @@ impl Helpers {
     pub(crate) fn load(&self, ty: ValType, offset: u32) -> Vec<I<'static>> {
         let mut code = vec![I::GlobalGet(self.indices.stack_pointer)];
         code.extend(self.fetch(ty, offset.into()));
+        code
+    }
+
+    /// Code that sets a local of type `ty` to what lies at an offset of the frame popped last.
+    /// A reference of another type, or a null where there can be none, belongs to another
+    /// site, which does not need this local: it is left as it is.
+    pub(crate) fn restore(&self, local: u32, ty: ValType, offset: u32) -> Vec<I<'static>> {
+        let mut code = self.load(ty, offset);
+        let ValType::Ref(reference) = ty else {
+            code.push(I::LocalSet(local));
+            return code;
+        };
+        if ty != stored(ty) {
+            let heap = reference.heap_type;
+            let (test, cast) = if reference.nullable {
+                (I::RefTestNullable(heap), I::RefCastNullable(heap))
+            } else {
+                (I::RefTestNonNull(heap), I::RefCastNonNull(heap))
+            };
+            code.extend([test, I::If(wasm_encoder::BlockType::Empty)]);
+            code.extend(self.load(ty, offset));
+            code.extend([cast, I::LocalSet(local), I::End]);
+        } else {
+            code.push(I::LocalSet(local));
+        }
         code
     }
 
@@ -172,7 +207,7 @@ impl Helpers {
         params: &[ValType],
         results: &[ValType],
         site: u32,
-    ) -> Function {
+    ) -> Result<Function, Error> {
         let values = in_frame_order(
             params
                 .iter()
@@ -181,7 +216,9 @@ impl Helpers {
         );
         let leave = {
             let mut code = self.save(&values, false, site);
-            code.extend(results.iter().map(|&ty| zero(ty)));
+            for &ty in results {
+                code.extend(self.zero(ty)?);
+            }
             code.push(I::Return);
             code
         };
@@ -206,7 +243,7 @@ impl Helpers {
         code.extend([I::GlobalGet(state), I::If(wasm_encoder::BlockType::Empty)]);
         code.extend(leave);
         code.extend([I::End, I::End]);
-        function([], code)
+        Ok(function([], code))
     }
 
     /// Code that pops a trampoline's frame into its parameters.
@@ -216,8 +253,7 @@ impl Helpers {
         let mut code = self.pop(&layout).to_vec();
         for (slot, ty) in slots {
             if let (Slot::Local(local), Some(offset)) = (slot, layout.offset(slot, ty)) {
-                code.extend(self.load(ty.value_type(), offset));
-                code.push(I::LocalSet(local));
+                code.extend(self.restore(local, params[local as usize], offset));
             }
         }
         code
@@ -225,11 +261,52 @@ impl Helpers {
 
     /// A function without parameters that calls `callee` while rewinding, when no argument
     /// matters. Returns its index.
-    pub(crate) fn resumer(&mut self, callee: u32, params: &[ValType], results: &[ValType]) -> u32 {
+    pub(crate) fn resumer(
+        &mut self,
+        callee: u32,
+        params: &[ValType],
+        results: &[ValType],
+    ) -> Result<u32, Error> {
         let ty = self.types.function(Vec::new(), results.to_vec());
-        let mut code: Vec<I<'static>> = params.iter().map(|&ty| zero(ty)).collect();
+        let mut code = Vec::new();
+        for &ty in params {
+            code.extend(self.zero(ty)?);
+        }
         code.extend([I::Call(self.indices.function(callee)), I::End]);
-        self.add(ty, function([], code))
+        Ok(self.add(ty, function([], code)))
+    }
+
+    /// Code that makes a value of a type, for where one is needed that nobody looks at.
+    pub(crate) fn zero(&mut self, ty: ValType) -> Result<Vec<I<'static>>, Error> {
+        Ok(vec![match ty {
+            ValType::I32 => I::I32Const(0),
+            ValType::I64 => I::I64Const(0),
+            ValType::F32 => I::F32Const(0f32.into()),
+            ValType::F64 => I::F64Const(0f64.into()),
+            ValType::V128 => I::V128Const(0),
+            ValType::Ref(reference) if reference.nullable => I::RefNull(reference.heap_type),
+            ValType::Ref(reference) => I::RefFunc(self.stand_in(reference.heap_type)?),
+        }])
+    }
+
+    /// A function of this type that is referred to but never called.
+    fn stand_in(&mut self, heap: HeapType) -> Result<u32, Error> {
+        let ty = match heap {
+            HeapType::Concrete(ty) => ty,
+            HeapType::FUNC => self.types.function(Vec::new(), Vec::new()),
+            _ => {
+                return Err(Error::Unsupported {
+                    construct: format!("a parameter or result of the type {}", name(heap)),
+                    function: None,
+                });
+            }
+        };
+        if let Some(&known) = self.stand_ins.get(&heap) {
+            return Ok(known);
+        }
+        let function = self.add(ty, function([], vec![I::Unreachable, I::End]));
+        self.stand_ins.insert(heap, function);
+        Ok(function)
     }
 
     /// A function that stores the values it is given; the last of a frame also takes the site.
@@ -320,8 +397,7 @@ impl Helpers {
 /// Values in the order in which a frame holds them, without those of `externref`: a program
 /// under preview 1 never gets one that is not null, and null is what a local begins with.
 pub(crate) fn in_frame_order(values: impl Iterator<Item = (u32, ValType)>) -> Vec<(u32, ValType)> {
-    let mut values: Vec<(u32, ValType)> =
-        values.filter(|&(_, ty)| ty != ValType::EXTERNREF).collect();
+    let mut values: Vec<(u32, ValType)> = values.filter(|&(_, ty)| !is_external(ty)).collect();
     values.sort_by_key(|&(_, ty)| Type::of(ty));
     values
 }
@@ -329,18 +405,22 @@ pub(crate) fn in_frame_order(values: impl Iterator<Item = (u32, ValType)>) -> Ve
 /// What the frame of a trampoline keeps: its parameters.
 pub(crate) fn param_slots(params: &[ValType]) -> Vec<(Slot, Type)> {
     let all = (0..).map(Slot::Local).zip(params);
-    let kept = all.filter(|&(_, &ty)| ty != ValType::EXTERNREF);
+    let kept = all.filter(|&(_, &ty)| !is_external(ty));
     kept.map(|(slot, &ty)| (slot, Type::of(ty))).collect()
 }
 
-pub(crate) fn zero(ty: ValType) -> I<'static> {
+fn name(heap: HeapType) -> String {
+    match heap {
+        HeapType::Abstract { ty, .. } => format!("(ref {ty:?})").to_lowercase(),
+        HeapType::Concrete(ty) | HeapType::Exact(ty) => format!("(ref {ty})"),
+    }
+}
+
+/// The type under which a value is stored: what a reference refers to is lost.
+fn stored(ty: ValType) -> ValType {
     match ty {
-        ValType::I32 => I::I32Const(0),
-        ValType::I64 => I::I64Const(0),
-        ValType::F32 => I::F32Const(0f32.into()),
-        ValType::F64 => I::F64Const(0f64.into()),
-        ValType::V128 => I::V128Const(0),
-        ValType::Ref(RefType { heap_type, .. }) => I::RefNull(heap_type),
+        ValType::Ref(_) => ValType::FUNCREF,
+        other => other,
     }
 }
 

@@ -41,9 +41,11 @@ mod liveness;
 mod map;
 mod module;
 mod pass;
+mod refusal;
 mod rewrite;
+mod types;
 
-pub use error::Error;
+pub use error::{Error, FunctionName};
 pub use map::{Map, MapError, SegmentFlag};
 pub use module::supported_features;
 

@@ -149,7 +149,7 @@ fn backward(function: &mut Function<'_>, at_loops: &mut AtLoops) -> Result<Set, 
             Op::Br(target) => {
                 live = at_target(&function.blocks, &scopes, at_loops, *target, locals);
             }
-            Op::BrIf(target) => {
+            Op::BrIf(target) | Op::BrOnNull(target, _) | Op::BrOnNonNull(target) => {
                 live.union(&at_target(
                     &function.blocks,
                     &scopes,
@@ -211,7 +211,8 @@ fn transfer(operator: &Operator<'_>, live: &mut Set) {
         Operator::Return
         | Operator::Unreachable
         | Operator::ReturnCall { .. }
-        | Operator::ReturnCallIndirect { .. } => live.clear(),
+        | Operator::ReturnCallIndirect { .. }
+        | Operator::ReturnCallRef { .. } => live.clear(),
         _ => {}
     }
 }

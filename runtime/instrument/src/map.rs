@@ -345,17 +345,6 @@ impl Type {
         }
     }
 
-    pub(crate) fn value_type(self) -> wasm_encoder::ValType {
-        match self {
-            Self::I32 => wasm_encoder::ValType::I32,
-            Self::I64 => wasm_encoder::ValType::I64,
-            Self::F32 => wasm_encoder::ValType::F32,
-            Self::F64 => wasm_encoder::ValType::F64,
-            Self::V128 => wasm_encoder::ValType::V128,
-            Self::FuncRef => wasm_encoder::ValType::FUNCREF,
-        }
-    }
-
     fn read(self, bytes: &mut &[u8], references: &[FunctionRef]) -> Option<Value> {
         fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
             let (value, rest) = bytes.split_first_chunk()?;

@@ -4,11 +4,11 @@ use wasmparser::{
     BinaryReader, DataSectionReader, ElementItems, ElementSectionReader, ExportSectionReader,
     ExternalKind, FuncToValidate, FuncType, FunctionBody, FunctionSectionReader,
     GlobalSectionReader, ImportSectionReader, MemorySectionReader, Operator, Parser, Payload,
-    TableSectionReader, TypeRef, TypeSectionReader, ValidPayload, Validator, ValidatorResources,
-    WasmFeatures,
+    TableSectionReader, TableType, TypeRef, TypeSectionReader, ValidPayload, Validator,
+    ValidatorResources, WasmFeatures,
 };
 
-use crate::{Error, export};
+use crate::{Error, export, refusal, types::Canonical};
 
 /// The features a guest may use: WebAssembly 2.0, and what of the later proposals can be
 /// captured. Anything else is refused by the validator, which names it.
@@ -19,12 +19,18 @@ pub fn supported_features() -> WasmFeatures {
         | WasmFeatures::TAIL_CALL
         | WasmFeatures::MULTI_MEMORY
         | WasmFeatures::EXTENDED_CONST
+        | WasmFeatures::WIDE_ARITHMETIC
+        | WasmFeatures::MEMORY64
+        | WasmFeatures::FUNCTION_REFERENCES
 }
 
 /// The sections of the original module, validated but not yet changed.
 #[derive(Default)]
 pub(crate) struct Module<'a> {
+    /// With references in them by the first type equal to theirs, so that equal types are
+    /// equal here.
     pub(crate) types: Vec<FuncType>,
+    pub(crate) canonical: Canonical,
     pub(crate) type_section: Option<TypeSectionReader<'a>>,
     pub(crate) import_section: Option<ImportSectionReader<'a>>,
     pub(crate) function_section: Option<FunctionSectionReader<'a>>,
@@ -41,8 +47,7 @@ pub(crate) struct Module<'a> {
     /// Type index of every function, imports first.
     pub(crate) functions: Vec<u32>,
     pub(crate) imported_functions: u32,
-    /// For each table, whether it holds function references.
-    pub(crate) tables: Vec<bool>,
+    pub(crate) tables: Vec<TableType>,
     pub(crate) memories: u32,
     pub(crate) globals: u32,
     pub(crate) mutable_globals: Vec<u32>,
@@ -66,13 +71,20 @@ impl<'a> Module<'a> {
     pub(crate) fn read(wasm: &'a [u8]) -> Result<(Self, BodyValidators), Error> {
         let mut module = Self::default();
         // All of it first: what follows relies on every index being in range.
-        Validator::new_with_features(supported_features()).validate_all(wasm)?;
+        Validator::new_with_features(supported_features())
+            .validate_all(wasm)
+            .map_err(|error| refusal::explain(wasm, error))?;
         let mut validators = Vec::new();
         let mut validator = Validator::new_with_features(supported_features());
         for payload in Parser::new(0).parse_all(wasm) {
             let payload = payload?;
             if let ValidPayload::Func(function, _) = validator.payload(&payload)? {
                 validators.push(function);
+            }
+            if let (Payload::TypeSection(_), Some(types)) = (&payload, validator.types(0)) {
+                let all = 0..types.core_type_count_in_module();
+                module.canonical =
+                    Canonical::new(all.map(|index| types.core_type_at_in_module(index)));
             }
             module.section(payload)?;
         }
@@ -98,7 +110,7 @@ impl<'a> Module<'a> {
         match payload {
             Payload::TypeSection(section) => {
                 for ty in section.clone().into_iter_err_on_gc_types() {
-                    self.types.push(ty?);
+                    self.types.push(self.canonical.function(&ty?));
                 }
                 self.type_section = Some(section);
             }
@@ -117,7 +129,7 @@ impl<'a> Module<'a> {
             Payload::TableSection(section) => {
                 for table in section.clone() {
                     let table = table?;
-                    self.tables.push(table.ty.element_type.is_func_ref());
+                    self.tables.push(table.ty);
                     if let wasmparser::TableInit::Expr(init) = table.init {
                         self.scan(init.get_operators_reader())?;
                     }

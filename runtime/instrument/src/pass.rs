@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use wasm_encoder::{BranchHints, CodeSection, ValType};
+use wasm_encoder::{BranchHints, CodeSection};
 use wasmparser::FuncValidatorAllocations;
 
 use wherry_snapshot::Slot;
@@ -17,7 +17,8 @@ use crate::{
     liveness,
     map::{Kind, Segments, Site, Type},
     module::{BodyValidators, Module, index},
-    rewrite::{rewrite, slots, value_type},
+    rewrite::{rewrite, slots},
+    types::all_exact,
 };
 
 pub(crate) fn run(wasm: &[u8], options: Options) -> Result<Instrumented, Error> {
@@ -36,7 +37,11 @@ pub(crate) fn run(wasm: &[u8], options: Options) -> Result<Instrumented, Error> 
         map: Map {
             memories: module.memories,
             globals: module.mutable_globals.clone(),
-            tables: module.tables.clone(),
+            tables: module
+                .tables
+                .iter()
+                .map(|table| !table.element_type.is_extern_ref())
+                .collect(),
             referenced_functions: module.referenced.clone(),
             data_segments,
             element_segments,
@@ -95,7 +100,9 @@ impl Pass<'_, '_> {
             SiteKind::Call(callee) => Kind::Call(callee),
             SiteKind::Dynamic => Kind::Dynamic(self.number_of(&site.gives)),
         };
-        self.record_site(function.index, site.offset, kind, slots(function, id))
+        let slots = slots(function, id)?.into_iter();
+        let slots = slots.map(|(slot, ty)| (slot, Type::of(ty))).collect();
+        self.record_site(function.index, site.offset, kind, slots)
     }
 
     fn record_site(
@@ -136,6 +143,7 @@ impl Pass<'_, '_> {
         let drop_type = self.helpers.types.function(Vec::new(), Vec::new());
         let drop_segments = self.helpers.add(drop_type, drop);
         let indices = self.helpers.indices;
+        let stand_ins = self.helpers.stand_ins();
         let (types, added) = self.helpers.into_added();
         for (ty, function) in added {
             added_functions.push(ty);
@@ -154,6 +162,7 @@ impl Pass<'_, '_> {
             added_functions,
             drop_segments,
             referenced: referenced.collect(),
+            stand_ins,
             resumers,
         };
         let wasm = assemble(self.module, &self.segments, &parts)?;
@@ -169,9 +178,9 @@ impl Pass<'_, '_> {
         for import in 0..self.module.imported_functions {
             let ty = self.module.function_type(import);
             let site = index(self.map.sites.len());
-            let (params, results) = (value_types(ty.params())?, value_types(ty.results())?);
+            let (params, results) = (all_exact(ty.params())?, all_exact(ty.results())?);
             self.record_site(import, 0, Kind::Poll, param_slots(&params))?;
-            let body = self.helpers.trampoline(import, &params, &results, site);
+            let body = self.helpers.trampoline(import, &params, &results, site)?;
             types.push(self.module.functions[import as usize]);
             self.code.function(&body);
         }
@@ -196,14 +205,10 @@ impl Pass<'_, '_> {
             let number = self.number_of(ty.results());
             self.map.resumers.push((function, number));
             if self.helpers.options.resumable {
-                let (params, results) = (value_types(ty.params())?, value_types(ty.results())?);
-                resumers.push(self.helpers.resumer(function, &params, &results));
+                let (params, results) = (all_exact(ty.params())?, all_exact(ty.results())?);
+                resumers.push(self.helpers.resumer(function, &params, &results)?);
             }
         }
         Ok(resumers)
     }
-}
-
-fn value_types(types: &[wasmparser::ValType]) -> Result<Vec<ValType>, Error> {
-    types.iter().map(|&ty| value_type(ty)).collect()
 }

@@ -25,10 +25,7 @@ mod call;
 
 use std::collections::HashMap;
 
-use wasm_encoder::{
-    BlockType, Function as Encoded, Instruction as I, ValType,
-    reencode::{Reencode, RoundtripReencoder},
-};
+use wasm_encoder::{BlockType, Function as Encoded, Instruction as I, ValType, reencode::Reencode};
 use wasmparser::Operator;
 use wherry_snapshot::Slot;
 
@@ -37,10 +34,11 @@ use crate::{
     code::{BODY, Code, Label, Region, encode, reencode_error},
     dispatch::{self, Target},
     function::{Block, BlockId, BlockKind, Function, Op, Operand, SiteId, SiteKind},
-    helpers::{Helpers, zero},
+    helpers::Helpers,
     layout::Layout,
     map::{Segments, Type},
     module::index,
+    types::{all_exact, exact, excludes_null, is_external, nullable, of_local},
 };
 
 /// A rewritten body.
@@ -58,7 +56,7 @@ pub(crate) fn rewrite<'a>(
 ) -> Result<Rewritten, Error> {
     let ops = std::mem::take(&mut function.ops);
     let mut rewriter = Rewriter::new(&function, helpers, segments, first_site)?;
-    rewriter.prologue();
+    rewriter.prologue()?;
     for op in ops {
         rewriter.op(op)?;
     }
@@ -73,8 +71,9 @@ pub(crate) struct Rewriter<'f, 'a> {
     /// How the function's frames are laid out to be restored.
     pub(crate) layout: Layout,
     code: Vec<Code<'a>>,
-    /// All locals, original and added.
-    locals: Vec<ValType>,
+    /// All locals, original and added. Where there are sites, only parameters exclude null:
+    /// others are not assigned on the way back to a resume point.
+    pub(crate) locals: Vec<ValType>,
     spilled: HashMap<(u32, ValType), u32>,
     scratch: HashMap<(u32, ValType), u32>,
     /// Local that holds whom a dynamic call resumes.
@@ -93,13 +92,18 @@ impl<'f, 'a> Rewriter<'f, 'a> {
         segments: &'f Segments,
         first_site: u32,
     ) -> Result<Self, Error> {
-        let locals = function
-            .locals
-            .iter()
-            .map(|&ty| value_type(ty))
-            .collect::<Result<_, _>>()?;
+        let mut locals = all_exact(&function.locals)?;
+        if !function.sites.is_empty() {
+            for local in &mut locals[function.params as usize..] {
+                *local = nullable(*local);
+            }
+        }
         let labels = function.blocks.len() * 2;
-        let layout = Layout::of((0..function.sites.len()).flat_map(|site| slots(function, site)));
+        let mut kept = Vec::new();
+        for site in 0..function.sites.len() {
+            kept.extend(slots(function, site)?);
+        }
+        let layout = Layout::of(kept.into_iter().map(|(slot, ty)| (slot, Type::of(ty))));
         Ok(Self {
             function,
             helpers,
@@ -127,36 +131,38 @@ impl<'f, 'a> Rewriter<'f, 'a> {
     }
 
     /// The block around the body that a leaving function branches to, and the entry.
-    fn prologue(&mut self) {
+    fn prologue(&mut self) -> Result<(), Error> {
         if !self.has_sites() {
-            return;
+            return Ok(());
         }
         self.code.push(Code::Block(self.leave, BlockType::Empty));
         let polls = self.function.sites[0].kind == SiteKind::Entry;
         if !self.resumable() {
             if polls {
-                self.poll(0, None);
+                self.poll(0, None)?;
             }
-            return;
+            return Ok(());
         }
         let region = self.open_region();
         if polls {
-            self.poll(0, Some(region));
+            self.poll(0, Some(region))?;
             self.resume_point(0, 0);
         } else {
             self.new_code(self.helpers.rewinding());
             self.dispatch(region);
         }
+        Ok(())
     }
 
     fn finish(mut self) -> Result<Rewritten, Error> {
         if let Some((region, targets)) = self.open.pop() {
-            self.regions[region].dispatch = dispatch::into_function(&mut self, &targets);
+            self.regions[region].dispatch = dispatch::into_function(&mut self, &targets)?;
         }
         if self.has_sites() {
             self.code.extend([Code::New(I::Return), Code::End]);
             for &ty in &self.function.results {
-                self.code.push(Code::New(zero(value_type(ty)?)));
+                let zero = self.helpers.zero(exact(ty)?)?;
+                self.new_code(zero);
             }
         }
         self.code.push(Code::End);
@@ -187,6 +193,8 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             }
             Op::BrIf(id) => self.br_if(id)?,
             Op::BrTable(targets, default) => self.br_table(targets, default)?,
+            Op::BrOnNull(id, ty) => self.br_on_null(id, ty)?,
+            Op::BrOnNonNull(id) => self.br_on_non_null(id)?,
             Op::Call(site, operator) => self.call(site, operator)?,
         }
         Ok(())
@@ -198,7 +206,19 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             Operator::ElemDrop { elem_index } => self.segments.element_flag(*elem_index),
             _ => None,
         };
+        let read = match &operator {
+            Operator::LocalGet { local_index } | Operator::LocalTee { local_index } => {
+                Some(*local_index as usize)
+            }
+            _ => None,
+        };
         self.code.push(Code::Original(operator));
+        if let Some(local) = read
+            && excludes_null(self.function.locals[local])
+            && self.locals[local] == nullable(self.locals[local])
+        {
+            self.new_code([I::RefAsNonNull]);
+        }
         if let Some(flag) = dropped {
             let flag = self.helpers.indices.segment_flags + flag;
             self.new_code([I::I32Const(1), I::GlobalSet(flag)]);
@@ -274,7 +294,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
         }
         self.code.push(Code::Loop(id, ty));
         let region = self.resumable().then(|| self.open_region());
-        self.poll(poll, region);
+        self.poll(poll, region)?;
         self.get_params(id)
     }
 
@@ -292,7 +312,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             self.end_early(id, ty);
         } else {
             if self.resumable() {
-                self.close_region(id);
+                self.close_region(id)?;
             }
             self.code.push(Code::End);
         }
@@ -328,10 +348,11 @@ impl<'f, 'a> Rewriter<'f, 'a> {
         region
     }
 
-    fn close_region(&mut self, id: BlockId) {
+    fn close_region(&mut self, id: BlockId) -> Result<(), Error> {
         if let (Some((region, targets)), Some(poll)) = (self.open.pop(), self.block(id).poll) {
-            self.regions[region].dispatch = dispatch::into_loop(self, poll, &targets);
+            self.regions[region].dispatch = dispatch::into_loop(self, poll, &targets)?;
         }
+        Ok(())
     }
 
     /// Here the sites `first` to `last` are resumed.
@@ -374,12 +395,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
     }
 
     fn results_type(&mut self, id: BlockId) -> Result<BlockType, Error> {
-        let results = self
-            .block(id)
-            .results
-            .iter()
-            .map(|&ty| value_type(ty))
-            .collect::<Result<Vec<_>, _>>()?;
+        let results = all_exact(&self.block(id).results)?;
         Ok(self.block_type(&results))
     }
 
@@ -394,7 +410,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
     /// Moves operands from the stack to their locals.
     fn set(&mut self, operands: &[Operand]) -> Result<(), Error> {
         for &(height, ty) in operands.iter().rev() {
-            let local = self.spill(height, value_type(ty)?);
+            let local = self.spill(height, of_local(ty)?);
             self.code.push(Code::New(I::LocalSet(local)));
         }
         Ok(())
@@ -403,10 +419,18 @@ impl<'f, 'a> Rewriter<'f, 'a> {
     /// Puts operands back from their locals.
     fn get(&mut self, operands: &[Operand]) -> Result<(), Error> {
         for &(height, ty) in operands {
-            let local = self.spill(height, value_type(ty)?);
-            self.code.push(Code::New(I::LocalGet(local)));
+            let local = self.spill(height, of_local(ty)?);
+            self.get_local(local, ty);
         }
         Ok(())
+    }
+
+    /// Puts a value of type `ty` back from a local of ours.
+    fn get_local(&mut self, local: u32, ty: wasmparser::ValType) {
+        self.new_code([I::LocalGet(local)]);
+        if excludes_null(ty) {
+            self.new_code([I::RefAsNonNull]);
+        }
     }
 
     fn spill(&mut self, height: u32, ty: ValType) -> u32 {
@@ -421,10 +445,17 @@ impl<'f, 'a> Rewriter<'f, 'a> {
     fn set_scratch(&mut self, types: &[wasmparser::ValType]) -> Result<Vec<u32>, Error> {
         let mut values = Vec::new();
         for (place, &ty) in (0..).zip(types) {
-            values.push(self.scratch(place, value_type(ty)?));
+            values.push(self.scratch(place, of_local(ty)?));
         }
         self.new_code(values.clone().into_iter().rev().map(I::LocalSet));
         Ok(values)
+    }
+
+    /// Puts back what [`Self::set_scratch`] moved to locals.
+    fn get_scratch(&mut self, values: &[u32], types: &[wasmparser::ValType]) {
+        for (&local, &ty) in values.iter().zip(types) {
+            self.get_local(local, ty);
+        }
     }
 
     fn scratch(&mut self, place: u32, ty: ValType) -> u32 {
@@ -440,9 +471,8 @@ impl<'f, 'a> Rewriter<'f, 'a> {
     }
 }
 
-/// What a site keeps, sorted. Null is all that an `externref` can be under preview 1, and
-/// what a local begins with: there is nothing to keep.
-pub(crate) fn slots(function: &Function<'_>, site: SiteId) -> Vec<(Slot, Type)> {
+/// What a site keeps, sorted, with the types of the locals that hold it.
+pub(crate) fn slots(function: &Function<'_>, site: SiteId) -> Result<Vec<(Slot, ValType)>, Error> {
     let site = &function.sites[site];
     let locals = site
         .live
@@ -452,11 +482,14 @@ pub(crate) fn slots(function: &Function<'_>, site: SiteId) -> Vec<(Slot, Type)> 
         .operands
         .iter()
         .map(|&(height, ty)| (Slot::Operand(height), ty));
-    let all = locals.chain(operands);
-    all.filter_map(|(slot, ty)| value_type(ty).ok().map(|ty| (slot, ty)))
-        .filter(|&(_, ty)| ty != ValType::EXTERNREF)
-        .map(|(slot, ty)| (slot, Type::of(ty)))
-        .collect()
+    let mut slots = Vec::new();
+    for (slot, ty) in locals.chain(operands) {
+        let ty = of_local(ty)?;
+        if !is_external(ty) {
+            slots.push((slot, ty));
+        }
+    }
+    Ok(slots)
 }
 
 fn new_local(locals: &mut Vec<ValType>, ty: ValType) -> u32 {
@@ -467,14 +500,4 @@ fn new_local(locals: &mut Vec<ValType>, ty: ValType) -> u32 {
 /// Operands of these types from `height` upwards.
 fn operands(height: u32, types: &[wasmparser::ValType]) -> Vec<Operand> {
     (height..).zip(types.iter().copied()).collect()
-}
-
-/// The type of a local that can hold values of `ty`. References keep only their kind: the
-/// validator knows more of some operands than a program without typed references can say.
-pub(crate) fn value_type(ty: wasmparser::ValType) -> Result<ValType, Error> {
-    match ty {
-        wasmparser::ValType::Ref(reference) if reference.is_extern_ref() => Ok(ValType::EXTERNREF),
-        wasmparser::ValType::Ref(_) => Ok(ValType::FUNCREF),
-        other => RoundtripReencoder.val_type(other).map_err(reencode_error),
-    }
 }

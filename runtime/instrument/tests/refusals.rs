@@ -31,14 +31,48 @@ fn what_cannot_be_captured_is_named() {
             "`__wherry_frames`",
         ),
         ("(module (memory 1 1 shared))", "threads"),
-        ("(module (memory i64 1))", "memory64"),
+        ("(module (memory 1 (pagesize 1)))", "custom page sizes"),
         ("(module (tag))", "exceptions"),
-        ("(module (type (struct)))", "gc"),
-        ("(module (func (local (ref func))))", "reference"),
+        ("(module (type (struct)))", "garbage-collected types"),
+        (
+            "(module (rec (type (func)) (type (func))))",
+            "garbage-collected types",
+        ),
+        ("(module (global (ref null any) (ref.null any)))", "garbage"),
+        ("(module (type $f (func)) (type (cont $f)))", "stack"),
+        (
+            "(module (func $a) (func $make (drop (ref.i31 (i32.const 1)))))",
+            "the instruction RefI31 (garbage-collected types) cannot be checkpointed \
+             (function 1, `make`)",
+        ),
+        (
+            "(module (memory 1) (func $f (drop (i32.atomic.load (i32.const 0)))))",
+            "the instruction I32AtomicLoad (threads and shared memories) cannot be \
+             checkpointed (function 0, `f`)",
+        ),
+        ("(component)", "components"),
+        (
+            "(module (func (result (ref extern)) (loop (br 0)) (unreachable)))",
+            "a parameter or result of the type (ref extern)",
+        ),
     ] {
         let message = refusal(wat);
         assert!(message.contains(named), "{wat}: {message}");
     }
+}
+
+#[test]
+fn legacy_exceptions_are_named() {
+    let mut wasm = wat::parse_str("(module (func $f (block)))").unwrap();
+    let block = wasm.windows(2).position(|bytes| bytes == [0x02, 0x40]);
+    wasm[block.unwrap()] = 0x06;
+    let message = instrument(&wasm, &Options::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("legacy exceptions") && message.contains("(function 0, `f`)"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -9,7 +9,8 @@ use crate::{
     code::{Code, Label},
     function::{BlockId, BlockKind},
     module::index,
-    rewrite::{Rewriter, operands, value_type},
+    rewrite::{Rewriter, operands},
+    types::{all_exact, of_local},
 };
 
 impl Rewriter<'_, '_> {
@@ -34,12 +35,53 @@ impl Rewriter<'_, '_> {
         self.new_code([I::LocalSet(condition)]);
         let values = self.set_scratch(&params)?;
         self.new_code([I::LocalGet(condition)]);
+        self.br_if_true(id, &values)?;
+        self.get_scratch(&values, &params);
+        Ok(())
+    }
+
+    /// Branches if the topmost operand is null; otherwise that stays.
+    pub(super) fn br_on_null(&mut self, id: BlockId, ty: wasmparser::ValType) -> Result<(), Error> {
+        if !self.takes_params(id) {
+            self.code.push(Code::BrOnNull(id));
+            return Ok(());
+        }
+        let params = self.block(id).params.clone();
+        let reference = self.scratch(index(params.len()), of_local(ty)?);
+        self.new_code([I::LocalSet(reference)]);
+        let values = self.set_scratch(&params)?;
+        self.new_code([I::LocalGet(reference), I::RefIsNull]);
+        self.br_if_true(id, &values)?;
+        self.get_scratch(&values, &params);
+        self.new_code([I::LocalGet(reference), I::RefAsNonNull]);
+        Ok(())
+    }
+
+    /// Branches with the topmost operand if that is not null; otherwise drops it.
+    pub(super) fn br_on_non_null(&mut self, id: BlockId) -> Result<(), Error> {
+        if !self.takes_params(id) {
+            self.code.push(Code::BrOnNonNull(id));
+            return Ok(());
+        }
+        let params = self.block(id).params.clone();
+        let values = self.set_scratch(&params)?;
+        let Some((&reference, others)) = values.split_last() else {
+            return Ok(());
+        };
+        self.new_code([I::LocalGet(reference), I::RefIsNull, I::I32Eqz]);
+        self.br_if_true(id, &values)?;
+        self.get_scratch(others, &params);
+        Ok(())
+    }
+
+    /// Branches to a loop with the parameters that wait in `values` if the topmost operand is
+    /// not zero.
+    fn br_if_true(&mut self, id: BlockId, values: &[u32]) -> Result<(), Error> {
         let taken = self.label();
         self.code.push(Code::If(taken, BlockType::Empty));
-        self.new_code(values.iter().map(|&local| I::LocalGet(local)));
+        self.get_scratch(values, &self.block(id).params);
         self.set_loop_params(id)?;
         self.code.extend([Code::Br(id), Code::End]);
-        self.new_code(values.iter().map(|&local| I::LocalGet(local)));
         Ok(())
     }
 
@@ -67,15 +109,11 @@ impl Rewriter<'_, '_> {
         let values = self.set_scratch(&params)?;
         let landings: HashMap<BlockId, Label> =
             loops.iter().map(|&id| (id, self.label())).collect();
-        let types = params
-            .iter()
-            .map(|&ty| value_type(ty))
-            .collect::<Result<Vec<_>, _>>()?;
-        let landing_type = self.block_type(&types);
+        let landing_type = self.block_type(&all_exact(&params)?);
         for id in loops.iter().rev() {
             self.code.push(Code::Block(landings[id], landing_type));
         }
-        self.new_code(values.iter().map(|&local| I::LocalGet(local)));
+        self.get_scratch(&values, &params);
         self.new_code([I::LocalGet(selector)]);
         let landing = |id| landings.get(&id).copied().unwrap_or(id);
         let targets = targets.into_iter().map(landing).collect();

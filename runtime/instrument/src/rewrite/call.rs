@@ -7,16 +7,16 @@ use wherry_snapshot::Slot;
 use crate::{
     Error,
     code::Code,
-    function::{Operand, SiteId, SiteKind},
+    function::{Operand, Site, SiteId, SiteKind},
     helpers::{FEW, in_frame_order},
-    map::Type,
     module::index,
-    rewrite::{Rewriter, new_local, operands, slots, value_type},
+    rewrite::{Rewriter, new_local, operands, slots},
+    types::{all_exact, exact, excludes_null, of_local},
 };
 
 impl<'a> Rewriter<'_, 'a> {
     /// Leaves if the flag is raised; while rewinding, goes on inside `region`.
-    pub(super) fn poll(&mut self, site: SiteId, region: Option<usize>) {
+    pub(super) fn poll(&mut self, site: SiteId, region: Option<usize>) -> Result<(), Error> {
         let cold = self.label();
         self.new_code(self.helpers.poll());
         self.code.push(Code::ColdIf(cold));
@@ -24,8 +24,9 @@ impl<'a> Rewriter<'_, 'a> {
             self.new_code(self.helpers.rewinding());
             self.dispatch(region);
         }
-        self.save_and_leave(site);
+        self.save_and_leave(site)?;
         self.code.push(Code::End);
+        Ok(())
     }
 
     pub(super) fn dispatch(&mut self, region: usize) {
@@ -34,8 +35,8 @@ impl<'a> Rewriter<'_, 'a> {
             .extend([Code::ColdIf(cold), Code::Dispatch(region), Code::End]);
     }
 
-    fn save_and_leave(&mut self, site: SiteId) {
-        let values = self.saved(site);
+    fn save_and_leave(&mut self, site: SiteId) -> Result<(), Error> {
+        let values = self.saved(site)?;
         let kind = self.function.sites[site].kind;
         let number = self.first_site + index(site);
         let save = if kind == SiteKind::Loop && values.len() <= FEW {
@@ -46,21 +47,20 @@ impl<'a> Rewriter<'_, 'a> {
         };
         self.new_code(save);
         self.code.push(Code::Br(self.leave));
+        Ok(())
     }
 
     /// The locals that hold what a site keeps, in the order of the stored frame.
-    fn saved(&mut self, site: SiteId) -> Vec<(u32, ValType)> {
-        let slots = slots(self.function, site);
-        let values = slots.into_iter().map(|(slot, ty)| {
-            let ty = ty.value_type();
-            (self.local_of(slot, ty), ty)
-        });
-        let values: Vec<_> = values.collect();
-        in_frame_order(values.into_iter())
+    fn saved(&mut self, site: SiteId) -> Result<Vec<(u32, ValType)>, Error> {
+        let slots = self.slots(site)?.into_iter();
+        let values: Vec<_> = slots
+            .map(|(slot, ty)| (self.local_of(slot, ty), ty))
+            .collect();
+        Ok(in_frame_order(values.into_iter()))
     }
 
     /// What a site keeps, sorted.
-    pub(crate) fn slots(&self, site: SiteId) -> Vec<(Slot, Type)> {
+    pub(crate) fn slots(&self, site: SiteId) -> Result<Vec<(Slot, ValType)>, Error> {
         slots(self.function, site)
     }
 
@@ -74,7 +74,7 @@ impl<'a> Rewriter<'_, 'a> {
 
     pub(super) fn call(&mut self, id: SiteId, operator: Operator<'a>) -> Result<(), Error> {
         let site = &self.function.sites[id];
-        let height = site.operands.last().map_or(0, |&(height, _)| height + 1);
+        let height = above(site);
         let beneath = &site.operands[site.operands.len() - site.in_block..];
         let (takes, gives) = (operands(height, &site.takes), operands(height, &site.gives));
         let move_operands = self.resumable() || !beneath.is_empty();
@@ -87,7 +87,7 @@ impl<'a> Rewriter<'_, 'a> {
                 self.get(&takes)?;
             }
             self.code.push(Code::Original(operator));
-            self.check(id);
+            self.check(id)?;
             if move_operands {
                 self.set(&gives)?;
                 self.get(beneath)?;
@@ -97,12 +97,12 @@ impl<'a> Rewriter<'_, 'a> {
         }
         if site.kind == SiteKind::Dynamic {
             self.dynamic_call(id, operator, &takes, &gives)?;
-            self.check(id);
+            self.check(id)?;
         } else {
             self.resume_point(id, id);
             self.get(&takes)?;
             self.code.push(Code::Original(operator));
-            self.check(id);
+            self.check(id)?;
             if beneath.is_empty() {
                 return Ok(());
             }
@@ -110,6 +110,20 @@ impl<'a> Rewriter<'_, 'a> {
         }
         self.get(beneath)?;
         self.get(&gives)
+    }
+
+    /// What the arguments of a call must be set to where it is resumed: its callee does not
+    /// look at them, but where their type excludes null, they may not be that.
+    pub(crate) fn stand_in_arguments(&mut self, id: SiteId) -> Result<Vec<I<'static>>, Error> {
+        let site = &self.function.sites[id];
+        let mut code = Vec::new();
+        for (height, ty) in operands(above(site), &site.takes) {
+            if excludes_null(ty) {
+                code.extend(self.helpers.zero(exact(ty)?)?);
+                code.push(I::LocalSet(self.spill(height, of_local(ty)?)));
+            }
+        }
+        Ok(code)
     }
 
     /// A call whose callee, when it is resumed, is named by the frame that it left.
@@ -120,10 +134,7 @@ impl<'a> Rewriter<'_, 'a> {
         takes: &[Operand],
         gives: &[Operand],
     ) -> Result<(), Error> {
-        let results = gives
-            .iter()
-            .map(|&(_, ty)| value_type(ty))
-            .collect::<Result<Vec<_>, _>>()?;
+        let results = all_exact(&self.function.sites[id].gives)?;
         let callee = match self.callee {
             Some(callee) => callee,
             None => *self
@@ -151,11 +162,17 @@ impl<'a> Rewriter<'_, 'a> {
     }
 
     /// After a call: if it left, so does the caller.
-    fn check(&mut self, site: SiteId) {
+    fn check(&mut self, site: SiteId) -> Result<(), Error> {
         let cold = self.label();
         self.new_code([I::GlobalGet(self.helpers.indices.state)]);
         self.code.push(Code::ColdIf(cold));
-        self.save_and_leave(site);
+        self.save_and_leave(site)?;
         self.code.push(Code::End);
+        Ok(())
     }
+}
+
+/// Height of the operand stack above what a call leaves there.
+fn above(site: &Site) -> u32 {
+    site.operands.last().map_or(0, |&(height, _)| height + 1)
 }

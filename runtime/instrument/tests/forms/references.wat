@@ -1,0 +1,15 @@
+(module
+  (type $callback (func (param i64) (result i64)))
+  (elem declare func $double $keep)
+  (func $double (type $callback) (i64.shl (local.get 0) (i64.const 1)))
+  (func $keep (type $callback) (param i64) (result i64)
+    (local $f (ref $callback))
+    (local.set $f (ref.func $double))
+    (i64.add
+      (call_ref $callback (local.get 0) (local.get $f))
+      (call_ref $callback (i64.const 2) (local.tee $f (local.get $f)))))
+  (func $twice (param i64 (ref $callback)) (result (ref $callback))
+    (drop (call $twice (local.get 0) (local.get 1)))
+    (local.get 1))
+  (func (export "_start")
+    (drop (call $twice (i64.const 1) (ref.func $keep)))))
