@@ -80,7 +80,7 @@ impl Job {
     /// # Errors
     /// As [`Job::start`], and if the checkpoint is of another module, is damaged, or needs
     /// what `settings` do not have.
-    pub fn resume<R: Read + Seek>(
+    pub fn resume<R: Read + Seek + Send>(
         module: &Module,
         checkpoint: &Reader<R>,
         settings: Settings,
@@ -180,7 +180,7 @@ impl Job {
                 ..self.lineage
             },
         };
-        let summary = writer.finish(&contents)?;
+        let summary = writer.finish(&contents)?.summary;
         self.lineage = Lineage {
             sequence,
             parent: Some(summary.state_digest),
@@ -312,7 +312,7 @@ fn run_phases(instance: &mut Instance, phase: Phase) -> (Phase, wasmtime::Result
     (Phase::Main, instance.call(Phase::Main))
 }
 
-fn restore_instance<R: Read + Seek>(
+fn restore_instance<R: Read + Seek + Send>(
     instance: &mut Instance,
     checkpoint: &Reader<R>,
 ) -> Result<(), Error> {

@@ -25,7 +25,11 @@ pub trait BlobSink {
     ///
     /// # Errors
     /// If `content` cannot be read or the checkpoint cannot be written.
-    fn put(&mut self, content: &mut dyn Read) -> io::Result<Blob>;
+    fn put(&mut self, content: &mut (dyn Read + Send)) -> io::Result<Blob>;
+
+    /// Takes in content that was stored before, if the checkpoint has all of it already, or
+    /// builds on files that do. Otherwise it has to be [`put`](BlobSink::put).
+    fn keep(&mut self, blob: &Blob) -> bool;
 }
 
 /// Gives back the content that a checkpoint holds.

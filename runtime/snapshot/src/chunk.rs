@@ -1,7 +1,7 @@
-//! Chunks: hashing, compressing and restoring them on several threads.
+//! One chunk: its entry in the index, and how its content becomes what is stored and back.
 
+use std::borrow::Cow;
 use std::io;
-use std::thread;
 
 use zstd::bulk::{Compressor, Decompressor};
 
@@ -11,17 +11,14 @@ use crate::{CHUNK_SIZE, Digest, Error};
 /// Fast enough to keep up with a disk; memory pages compress well at any level.
 const LEVEL: i32 = 1;
 
-/// Chunks that are worked on together, which bounds the memory that this takes.
-pub(crate) const BATCH: usize = 128;
-
 /// An entry of the chunk index. Chunks lie in the order of the index, without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// SHA-256 of the content.
     pub(crate) digest: Digest,
-    /// SHA-256 of the compressed bytes: verified before they are decompressed.
+    /// SHA-256 of the stored bytes: they can be verified without being decompressed.
     pub(crate) stored_digest: Digest,
-    /// Length of the compressed bytes.
+    /// Length of the stored bytes.
     pub(crate) stored: u32,
     /// Length of the content.
     pub(crate) length: u32,
@@ -48,139 +45,113 @@ impl Entry {
             length: fields.u32(),
         }
     }
+
+    /// Whether the content is stored as it is. A compressed form never has its length.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.stored == self.length
+    }
 }
 
-/// The longest that the compressed form of a chunk may be.
+/// The longest that the stored form of a chunk may be.
 pub(crate) fn stored_limit() -> usize {
     zstd::zstd_safe::compress_bound(CHUNK_SIZE)
 }
 
-/// The digests of the chunks of `content`; `None` for a full chunk of zeros.
-pub(crate) fn digests(content: &[u8]) -> Vec<Option<Digest>> {
-    static ZEROS: [u8; CHUNK_SIZE] = [0; CHUNK_SIZE];
-    let chunks: Vec<&[u8]> = content.chunks(CHUNK_SIZE).collect();
-    in_parallel(&chunks, || {
-        |chunk: &&[u8]| (*chunk != ZEROS).then(|| sha256(chunk))
-    })
-}
-
 /// A chunk as it lies in the file.
-pub(crate) struct Stored {
+pub(crate) struct Stored<'a> {
     pub(crate) entry: Entry,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Cow<'a, [u8]>,
 }
 
-/// Compresses chunks whose digests are known.
-pub(crate) fn compress(chunks: &[(Digest, &[u8])]) -> io::Result<Vec<Stored>> {
-    in_parallel(chunks, || {
-        let mut compressor = Compressor::new(LEVEL);
-        move |(digest, content): &(Digest, &[u8])| {
-            let compressor = compressor
-                .as_mut()
-                .map_err(|error| io::Error::other(error.to_string()))?;
-            let bytes = compressor.compress(content)?;
-            let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(io::Error::other);
-            let entry = Entry {
-                digest: *digest,
-                stored_digest: sha256(&bytes),
-                stored: length(&bytes)?,
-                length: length(content)?,
-            };
-            Ok(Stored { entry, bytes })
-        }
-    })
-    .into_iter()
-    .collect()
-}
+/// Makes stored chunks out of content.
+pub(crate) struct Packer(Compressor<'static>);
 
-/// A chunk to restore: its entry, its bytes in the file, and where its content goes.
-pub(crate) struct Restore<'a> {
-    pub(crate) entry: Entry,
-    pub(crate) stored: Vec<u8>,
-    pub(crate) content: &'a mut [u8],
-}
-
-/// Verifies and decompresses chunks into their places.
-pub(crate) fn decompress(mut chunks: Vec<Restore<'_>>) -> Result<(), Error> {
-    let share = chunks.len().div_ceil(threads()).max(1);
-    thread::scope(|scope| {
-        let workers: Vec<_> = chunks
-            .chunks_mut(share)
-            .map(|share| {
-                scope.spawn(|| {
-                    let mut decompressor = Decompressor::new()?;
-                    share
-                        .iter_mut()
-                        .try_for_each(|chunk| chunk.restore(&mut decompressor))
-                })
-            })
-            .collect();
-        workers.into_iter().try_for_each(joined)
-    })
-}
-
-impl Restore<'_> {
-    fn restore(&mut self, decompressor: &mut Decompressor<'_>) -> Result<(), Error> {
-        let part = "chunk";
-        let (found, expected) = (sha256(&self.stored), self.entry.stored_digest);
-        if found != expected {
-            return Err(Error::WrongDigest {
-                part,
-                found,
-                expected,
-            });
-        }
-        let length = decompressor
-            .decompress_to_buffer(&self.stored, self.content)
-            .map_err(|error| Error::Damaged {
-                part,
-                reason: error.to_string(),
-            })?;
-        if length != self.content.len() {
-            let reason = format!("has {length} bytes instead of {}", self.content.len());
-            return Err(Error::Damaged { part, reason });
-        }
-        let (found, expected) = (sha256(self.content), self.entry.digest);
-        if found != expected {
-            return Err(Error::WrongDigest {
-                part,
-                found,
-                expected,
-            });
-        }
-        Ok(())
+impl Packer {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Packer(Compressor::new(LEVEL)?))
     }
-}
 
-fn threads() -> usize {
-    // More threads than this are not faster than the memory and the disk behind them.
-    thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(8)
-}
-
-/// Maps `items` in order, each thread with a function (and its scratch state) of its own.
-fn in_parallel<T: Sync, R: Send, F>(items: &[T], function: impl Fn() -> F + Sync) -> Vec<R>
-where
-    F: FnMut(&T) -> R,
-{
-    let share = items.len().div_ceil(threads()).max(1);
-    if items.len() <= 1 {
-        return items.iter().map(function()).collect();
-    }
-    thread::scope(|scope| {
-        let work = |share| {
-            let function = &function;
-            scope.spawn(move || <[T]>::iter(share).map(function()).collect::<Vec<R>>())
+    /// `digest` is that of `content`.
+    pub(crate) fn pack<'a>(
+        &mut self,
+        digest: Digest,
+        content: Cow<'a, [u8]>,
+    ) -> io::Result<Stored<'a>> {
+        let compressed = self.0.compress(&content)?;
+        let length = length_of(&content)?;
+        let (stored_digest, bytes) = if is_worth_it(compressed.len(), content.len()) {
+            (sha256(&compressed), Cow::Owned(compressed))
+        } else {
+            (digest, content)
         };
-        let workers: Vec<_> = items.chunks(share).map(work).collect();
-        workers.into_iter().flat_map(joined).collect()
+        let entry = Entry {
+            digest,
+            stored_digest,
+            stored: length_of(&bytes)?,
+            length,
+        };
+        Ok(Stored { entry, bytes })
+    }
+}
+
+fn length_of(bytes: &[u8]) -> io::Result<u32> {
+    u32::try_from(bytes.len()).map_err(io::Error::other)
+}
+
+/// Whether to store the compressed form: content that hardly shrinks is read faster as it is.
+/// A length equal to that of the content would say that it is the content.
+fn is_worth_it(compressed: usize, content: usize) -> bool {
+    if content == CHUNK_SIZE {
+        compressed <= content - content / 16
+    } else {
+        compressed != content
+    }
+}
+
+/// Makes content out of stored chunks.
+pub(crate) struct Unpacker(Decompressor<'static>);
+
+impl Unpacker {
+    pub(crate) fn new() -> Result<Self, Error> {
+        Ok(Unpacker(Decompressor::new()?))
+    }
+
+    /// Fills `content`, which has the length that the entry says. The digest of the content
+    /// proves it, whatever was stored.
+    pub(crate) fn unpack(
+        &mut self,
+        entry: &Entry,
+        stored: &[u8],
+        content: &mut [u8],
+    ) -> Result<(), Error> {
+        let decompressed = self.0.decompress_to_buffer(stored, content);
+        let length = decompressed.map_err(|error| damaged(error.to_string()))?;
+        if length != content.len() {
+            return Err(damaged(format!(
+                "has {length} bytes instead of {}",
+                content.len()
+            )));
+        }
+        verify(content, &entry.digest)
+    }
+}
+
+/// Compares the digest of `bytes` with what the index says.
+pub(crate) fn verify(bytes: &[u8], expected: &Digest) -> Result<(), Error> {
+    let found = sha256(bytes);
+    if found == *expected {
+        return Ok(());
+    }
+    Err(Error::WrongDigest {
+        part: "chunk",
+        found,
+        expected: *expected,
     })
 }
 
-/// The result of a worker; its panic, a bug of ours, goes on in the caller.
-fn joined<T>(worker: thread::ScopedJoinHandle<'_, T>) -> T {
-    worker
-        .join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+pub(crate) fn damaged(reason: String) -> Error {
+    Error::Damaged {
+        part: "chunk",
+        reason,
+    }
 }

@@ -26,6 +26,15 @@ pub struct Memory {
     pub runs: Vec<Run>,
 }
 
+impl Memory {
+    /// The pages that are not zero, by number, with their digests.
+    pub fn pages(&self) -> impl Iterator<Item = (u64, &Digest)> {
+        self.runs
+            .iter()
+            .flat_map(|run| (run.first..).zip(&run.pages))
+    }
+}
+
 /// Successive pages that are not zero.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {

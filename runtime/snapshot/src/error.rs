@@ -67,6 +67,18 @@ pub enum Error {
     /// A chunk is referenced that the checkpoint does not have.
     #[error("the checkpoint lacks chunk {}", hex(.0))]
     MissingChunk(Digest),
+    /// The checkpoint builds on a file that is not there.
+    #[error("the checkpoint builds on the file {}, which is not there", hex(.0))]
+    MissingBase(Digest),
+    /// What should be a file that the checkpoint builds on is another one.
+    #[error("the checkpoint builds on the file {expected}, and finds {found} in its place",
+        found = hex(.found), expected = hex(.expected))]
+    WrongBase {
+        /// The file that was found.
+        found: Digest,
+        /// The file that is needed.
+        expected: Digest,
+    },
     /// Reading or writing the file failed.
     #[error(transparent)]
     Io(#[from] io::Error),

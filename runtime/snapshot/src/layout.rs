@@ -30,12 +30,13 @@ pub(crate) enum Kind {
     Lineage = 7,
     ChunkIndex = 8,
     Chunks = 9,
+    Bases = 10,
 }
 
 const MIB: u64 = 1 << 20;
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 9] = [
+    pub(crate) const ALL: [Kind; 10] = [
         Kind::Workload,
         Kind::Execution,
         Kind::Memories,
@@ -45,6 +46,7 @@ impl Kind {
         Kind::Lineage,
         Kind::ChunkIndex,
         Kind::Chunks,
+        Kind::Bases,
     ];
 
     pub(crate) fn number(self) -> u32 {
@@ -66,6 +68,7 @@ impl Kind {
             Kind::Lineage => "section lineage",
             Kind::ChunkIndex => "section chunk index",
             Kind::Chunks => "section chunks",
+            Kind::Bases => "section bases",
         }
     }
 
@@ -77,13 +80,18 @@ impl Kind {
         }
     }
 
+    /// Whether every checkpoint has the section.
+    fn always_there(self) -> bool {
+        self != Kind::Bases
+    }
+
     /// The largest section that is read, in bytes. Only chunks are never read as a whole.
     pub(crate) fn limit(self) -> u64 {
         match self {
             Kind::Execution | Kind::ChunkIndex => 256 * MIB,
             Kind::Memories | Kind::Wasi => 64 * MIB,
             Kind::Settings => 16 * MIB,
-            Kind::Workload | Kind::Accounting | Kind::Lineage => 4096,
+            Kind::Workload | Kind::Accounting | Kind::Lineage | Kind::Bases => 4096,
             Kind::Chunks => u64::MAX,
         }
     }
@@ -250,7 +258,7 @@ fn check_kinds(entries: &[Entry]) -> Result<(), Error> {
             _ => {}
         }
     }
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.always_there()) {
         if !entries.iter().any(|entry| entry.kind == kind.number()) {
             return Err(Error::Damaged {
                 part: kind.name(),

@@ -4,19 +4,26 @@
 //! bodies, typed locals and operands. It holds no pointer, no native code and no detail of
 //! an engine, so that any node can resume it. See `docs/checkpoint-format.md`.
 
+mod base;
 mod blob;
 mod chunk;
 mod contents;
 mod error;
 mod execution;
+mod flatten;
+mod index;
 mod layout;
+mod output;
 mod reader;
+mod workers;
 mod writer;
 
+pub use base::{Base, MAX_BASES, Outline};
 pub use blob::{Blob, BlobSink, BlobSource, CHUNK_SIZE, Digest};
 pub use contents::{Accounting, Contents, Limits, Lineage, Memory, Mount, Run, Settings, Workload};
 pub use error::{Error, hex};
 pub use execution::{Execution, Frame, FunctionRef, Global, Phase, Slot, Table, Value};
+pub use flatten::flatten;
 pub use layout::FORMAT_VERSION;
 pub use reader::{Reader, SectionInfo};
-pub use writer::{Summary, Writer};
+pub use writer::{Summary, Writer, Written};

@@ -1,23 +1,26 @@
 //! Reading a checkpoint: everything is verified before it is used.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::chunk::{self, BATCH};
+use crate::chunk::{self, Unpacker};
+use crate::index::Index;
 use crate::layout::{self, Entry, HEADER_LENGTH, Header, Kind};
-use crate::{Blob, BlobSource, CHUNK_SIZE, Contents, Digest, Error, Memory};
+use crate::{Base, Blob, BlobSource, CHUNK_SIZE, Contents, Digest, Error, Memory, base, workers};
+
+/// Chunks of a blob that are in memory at once.
+const BATCH: usize = 128;
 
 /// A checkpoint whose sections were read and verified. Chunks are read when asked for.
 pub struct Reader<R> {
-    source: Mutex<R>,
+    file: Digest,
     table: Vec<Entry>,
+    bases: Vec<Digest>,
     contents: Contents,
-    /// Each chunk with its place in the file.
-    chunks: HashMap<Digest, (u64, chunk::Entry)>,
+    index: Index<R>,
 }
 
 /// A section, for showing.
@@ -32,16 +35,25 @@ pub struct SectionInfo {
 }
 
 impl<R: Read + Seek> Reader<R> {
-    /// Reads and verifies everything but the chunks.
+    /// Reads and verifies everything but the chunks of a checkpoint that stands on its own.
     ///
     /// # Errors
     /// If `source` cannot be read, or is not a checkpoint that this version reads.
-    pub fn open(mut source: R) -> Result<Self, Error> {
-        let table = read_table(&mut source)?;
-        let mut sections = Sections {
-            source: &mut source,
-            table: &table,
-        };
+    /// [`Error::MissingBase`] if it builds on other files.
+    pub fn open(source: R) -> Result<Self, Error> {
+        Self::open_with(source, |_| Ok(None))
+    }
+
+    /// As [`Reader::open`], with the files that the checkpoint builds on: `find` gets the
+    /// digest of each, and gives the file if there is one.
+    ///
+    /// # Errors
+    /// As [`Reader::open`]; [`Error::WrongBase`] if what was found is another file.
+    pub fn open_with(
+        mut source: R,
+        mut find: impl FnMut(&Digest) -> io::Result<Option<R>>,
+    ) -> Result<Self, Error> {
+        let mut sections = Sections::read(&mut source)?;
         let contents = Contents {
             workload: sections.decode(Kind::Workload)?,
             execution: sections.decode(Kind::Execution)?,
@@ -51,18 +63,24 @@ impl<R: Read + Seek> Reader<R> {
             accounting: sections.decode(Kind::Accounting)?,
             lineage: sections.decode(Kind::Lineage)?,
         };
-        let chunks = sections.chunk_index()?;
+        let (bases, entries) = (sections.bases()?, sections.chunk_index()?);
+        let Sections { file, table, .. } = sections;
+        let mut index = Index::new();
+        index.add(source, file, entries);
+        for wanted in &bases {
+            let mut base = find(wanted)?.ok_or(Error::MissingBase(*wanted))?;
+            let entries = Sections::read_base(&mut base, wanted)?.chunk_index()?;
+            index.add(base, *wanted, entries);
+        }
         let reader = Reader {
-            source: Mutex::new(source),
+            file,
             table,
+            bases,
             contents,
-            chunks,
+            index,
         };
-        reader
-            .contents
-            .memories
-            .iter()
-            .try_for_each(|memory| reader.check_memory(memory))?;
+        let mut memories = reader.contents.memories.iter();
+        memories.try_for_each(|memory| reader.check_memory(memory))?;
         Ok(reader)
     }
 
@@ -74,6 +92,22 @@ impl<R: Read + Seek> Reader<R> {
     /// Identifies the state: equal for equal states, however they are stored.
     pub fn state_digest(&self) -> Digest {
         layout::state_digest(&self.table)
+    }
+
+    /// Identifies the file: SHA-256 of its section table, which covers everything in it.
+    pub fn file_digest(&self) -> Digest {
+        self.file
+    }
+
+    /// The files that this one builds on: none if it stands on its own.
+    pub fn bases(&self) -> &[Digest] {
+        &self.bases
+    }
+
+    /// This checkpoint, for the next one to build on.
+    pub fn base(&self) -> Base {
+        let memories = self.contents.memories.clone();
+        Base::new(self.index.files(), self.index.holders(), memories)
     }
 
     /// The sections, in the order of the section table.
@@ -90,62 +124,8 @@ impl<R: Read + Seek> Reader<R> {
         self.table.iter().map(info).collect()
     }
 
-    /// Writes the pages of `memory` that are not zero to `content`, which must be zero.
-    ///
-    /// # Errors
-    /// If a chunk is missing or damaged, or `content` is smaller than the memory.
-    pub fn restore_memory(&self, memory: &Memory, content: &mut [u8]) -> Result<(), Error> {
-        let mut pages = (0..).zip(content.chunks_exact_mut(CHUNK_SIZE));
-        let wanted = memory
-            .runs
-            .iter()
-            .flat_map(|run| (run.first..).zip(&run.pages));
-        let mut batch = Vec::with_capacity(BATCH);
-        for (number, digest) in wanted {
-            let Some((_, page)) = pages.find(|(page, _)| *page == number) else {
-                return Err(damaged(
-                    Kind::Memories,
-                    format!("page {number} is out of bounds"),
-                ));
-            };
-            batch.push(self.fetch(digest, page)?);
-            if batch.len() == BATCH {
-                chunk::decompress(std::mem::take(&mut batch))?;
-            }
-        }
-        chunk::decompress(batch)
-    }
-
-    /// Reads the stored bytes of the chunk that belongs into `content`.
-    fn fetch<'a>(
-        &self,
-        digest: &Digest,
-        content: &'a mut [u8],
-    ) -> Result<chunk::Restore<'a>, Error> {
-        let (offset, entry) = *self
-            .chunks
-            .get(digest)
-            .ok_or(Error::MissingChunk(*digest))?;
-        if entry.length as usize != content.len() {
-            let reason = format!(
-                "is used as one of {} bytes and has {}",
-                content.len(),
-                entry.length
-            );
-            return Err(Error::Damaged {
-                part: "chunk",
-                reason,
-            });
-        }
-        let mut stored = vec![0; entry.stored as usize];
-        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        source.seek(SeekFrom::Start(offset))?;
-        source.read_exact(&mut stored)?;
-        Ok(chunk::Restore {
-            entry,
-            stored,
-            content,
-        })
+    pub(crate) fn index(&self) -> &Index<R> {
+        &self.index
     }
 
     /// Only one way to describe a memory is allowed, so that equal states have equal digests.
@@ -167,11 +147,7 @@ impl<R: Read + Seek> Reader<R> {
                 return damaged(format!("the run at page {first} has a page of zeros"));
             }
             for digest in &run.pages {
-                let (_, entry) = self
-                    .chunks
-                    .get(digest)
-                    .ok_or(Error::MissingChunk(*digest))?;
-                if entry.length as usize != CHUNK_SIZE {
+                if self.index.entry(digest)?.length as usize != CHUNK_SIZE {
                     return damaged(format!("the run at page {first} has a short page"));
                 }
             }
@@ -180,7 +156,42 @@ impl<R: Read + Seek> Reader<R> {
     }
 }
 
-impl<R: Read + Seek> BlobSource for Reader<R> {
+impl<R: Read + Seek + Send> Reader<R> {
+    /// Writes the pages of `memory` that are not zero to `content`, which must be zero.
+    ///
+    /// # Errors
+    /// If a chunk is missing or damaged, or `content` is smaller than the memory.
+    pub fn restore_memory(&self, memory: &Memory, content: &mut [u8]) -> Result<(), Error> {
+        let mut pages = content.chunks_exact_mut(CHUNK_SIZE);
+        let mut next = 0;
+        let wanted = memory.pages().map(|(number, digest)| {
+            let skipped = number.checked_sub(next).map(usize::try_from);
+            next = number + 1;
+            match skipped.and_then(|skipped| pages.nth(skipped.ok()?)) {
+                Some(page) => Ok((digest, page)),
+                None => Err(damaged(
+                    Kind::Memories,
+                    format!("page {number} is out of bounds"),
+                )),
+            }
+        });
+        self.fetch_all(memory.pages().count(), wanted)
+    }
+
+    /// Fills every place with its chunk.
+    fn fetch_all<'a>(
+        &self,
+        count: usize,
+        places: impl Iterator<Item = Result<(&'a Digest, &'a mut [u8]), Error>> + Send,
+    ) -> Result<(), Error> {
+        workers::each(count, places, Unpacker::new, |unpacker, place| {
+            let (digest, content) = place?;
+            self.index.fetch(unpacker, digest, content)
+        })
+    }
+}
+
+impl<R: Read + Seek + Send> BlobSource for Reader<R> {
     fn read(&self, blob: &Blob, out: &mut dyn Write) -> io::Result<()> {
         if blob.len.div_ceil(CHUNK_SIZE as u64) != blob.digests.len() as u64 {
             let reason = format!("{} chunks for {} bytes", blob.digests.len(), blob.len);
@@ -197,11 +208,8 @@ impl<R: Read + Seek> BlobSource for Reader<R> {
                 .unwrap_or(usize::MAX)
                 .min(buffer.len());
             let (content, _) = buffer.split_at_mut(length);
-            let parts = digests.iter().zip(content.chunks_mut(CHUNK_SIZE));
-            let batch: Result<Vec<_>, Error> = parts
-                .map(|(digest, part)| self.fetch(digest, part))
-                .collect();
-            chunk::decompress(batch?)?;
+            let places = digests.iter().zip(content.chunks_mut(CHUNK_SIZE));
+            self.fetch_all(digests.len(), places.map(Ok))?;
             out.write_all(content)?;
             left -= length as u64;
         }
@@ -209,42 +217,61 @@ impl<R: Read + Seek> BlobSource for Reader<R> {
     }
 }
 
-fn read_table(source: &mut (impl Read + Seek)) -> Result<Vec<Entry>, Error> {
-    let length = source.seek(SeekFrom::End(0))?;
-    let mut header = [0; HEADER_LENGTH];
-    let needed = HEADER_LENGTH as u64;
-    if length < needed {
-        return Err(Error::Truncated {
-            length,
-            what: "header",
-            needed,
-        });
-    }
-    source.seek(SeekFrom::Start(0))?;
-    source.read_exact(&mut header)?;
-    let header = Header::decode(&header, length)?;
-    let table = read_part(source, header.table_offset, header.table_length)?;
-    layout::decode_table(&header, &table)
-}
-
-/// The caller has checked `length` against a limit and the length of the file.
-fn read_part(source: &mut (impl Read + Seek), offset: u64, length: u64) -> Result<Vec<u8>, Error> {
-    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    source.seek(SeekFrom::Start(offset))?;
-    source.read_exact(&mut bytes)?;
-    Ok(bytes)
-}
-
-struct Sections<'a, R> {
+/// The sections of a file whose table was verified.
+pub(crate) struct Sections<'a, R> {
     source: &'a mut R,
-    table: &'a [Entry],
+    /// SHA-256 of the section table.
+    pub(crate) file: Digest,
+    table: Vec<Entry>,
 }
 
-impl<R: Read + Seek> Sections<'_, R> {
-    fn entry(&self, kind: Kind) -> Result<Entry, Error> {
-        let entry = self.table.iter().find(|entry| entry.kind == kind.number());
-        entry
+impl<'a, R: Read + Seek> Sections<'a, R> {
+    pub(crate) fn read(source: &'a mut R) -> Result<Self, Error> {
+        let header = read_header(source)?;
+        Self::read_table(source, &header)
+    }
+
+    /// The sections of the file that a delta builds on.
+    fn read_base(source: &'a mut R, expected: &Digest) -> Result<Self, Error> {
+        let header = read_header(source)?;
+        if header.table_digest != *expected {
+            return Err(Error::WrongBase {
+                found: header.table_digest,
+                expected: *expected,
+            });
+        }
+        Self::read_table(source, &header)
+    }
+
+    fn read_table(source: &'a mut R, header: &Header) -> Result<Self, Error> {
+        let table = read_part(source, header.table_offset, header.table_length)?;
+        Ok(Sections {
+            table: layout::decode_table(header, &table)?,
+            file: header.table_digest,
+            source,
+        })
+    }
+
+    /// The files that this one builds on.
+    pub(crate) fn bases(&mut self) -> Result<Vec<Digest>, Error> {
+        if self.find(Kind::Bases).is_none() {
+            return Ok(Vec::new());
+        }
+        let bases: Vec<Digest> = self.decode(Kind::Bases)?;
+        base::check(&bases)?;
+        Ok(bases)
+    }
+
+    fn find(&self, kind: Kind) -> Option<Entry> {
+        let number = kind.number();
+        self.table
+            .iter()
+            .find(|entry| entry.kind == number)
             .copied()
+    }
+
+    fn entry(&self, kind: Kind) -> Result<Entry, Error> {
+        self.find(kind)
             .ok_or_else(|| damaged(kind, "is missing".to_owned()))
     }
 
@@ -274,7 +301,8 @@ impl<R: Read + Seek> Sections<'_, R> {
         Ok(value)
     }
 
-    fn chunk_index(&mut self) -> Result<HashMap<Digest, (u64, chunk::Entry)>, Error> {
+    /// The file's own chunks, each with its offset in the file.
+    fn chunk_index(&mut self) -> Result<Vec<(u64, chunk::Entry)>, Error> {
         let bytes = self.bytes(Kind::ChunkIndex)?;
         let (entries, rest) = bytes.as_chunks::<{ chunk::ENTRY_LENGTH }>();
         let index_damaged = |reason: String| Err(damaged(Kind::ChunkIndex, reason));
@@ -285,15 +313,17 @@ impl<R: Read + Seek> Sections<'_, R> {
         if place.digest != [0; 32] {
             return Err(damaged(Kind::Chunks, "has a digest of its own".to_owned()));
         }
-        let mut chunks = HashMap::with_capacity(entries.len());
+        let mut seen = HashSet::with_capacity(entries.len());
+        let mut chunks = Vec::with_capacity(entries.len());
         let mut offset = place.offset;
         for (number, entry) in entries.iter().map(chunk::Entry::decode).enumerate() {
             if entry.length as usize > CHUNK_SIZE || entry.stored as usize > chunk::stored_limit() {
                 return index_damaged(format!("chunk {number} is too long"));
             }
-            if chunks.insert(entry.digest, (offset, entry)).is_some() {
+            if !seen.insert(entry.digest) {
                 return index_damaged(format!("chunk {number} is there twice"));
             }
+            chunks.push((offset, entry));
             offset += u64::from(entry.stored);
         }
         if offset - place.offset != place.length {
@@ -303,7 +333,31 @@ impl<R: Read + Seek> Sections<'_, R> {
     }
 }
 
-fn damaged(kind: Kind, reason: String) -> Error {
+fn read_header(source: &mut (impl Read + Seek)) -> Result<Header, Error> {
+    let length = source.seek(SeekFrom::End(0))?;
+    let mut header = [0; HEADER_LENGTH];
+    let needed = HEADER_LENGTH as u64;
+    if length < needed {
+        return Err(Error::Truncated {
+            length,
+            what: "header",
+            needed,
+        });
+    }
+    source.seek(SeekFrom::Start(0))?;
+    source.read_exact(&mut header)?;
+    Header::decode(&header, length)
+}
+
+/// The caller has checked `length` against a limit and the length of the file.
+fn read_part(source: &mut (impl Read + Seek), offset: u64, length: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    source.seek(SeekFrom::Start(offset))?;
+    source.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+pub(crate) fn damaged(kind: Kind, reason: String) -> Error {
     Error::Damaged {
         part: kind.name(),
         reason,

@@ -463,7 +463,7 @@ impl Guest {
 pub(crate) struct Blobs(BTreeMap<[u8; 32], Vec<u8>>);
 
 impl BlobSink for Blobs {
-    fn put(&mut self, content: &mut dyn Read) -> io::Result<Blob> {
+    fn put(&mut self, content: &mut (dyn Read + Send)) -> io::Result<Blob> {
         let mut bytes = Vec::new();
         content.read_to_end(&mut bytes)?;
         let mut key = [0; 32];
@@ -474,6 +474,10 @@ impl BlobSink for Blobs {
         };
         self.0.insert(key, bytes);
         Ok(blob)
+    }
+
+    fn keep(&mut self, blob: &Blob) -> bool {
+        blob.digests.iter().all(|key| self.0.contains_key(key))
     }
 }
 

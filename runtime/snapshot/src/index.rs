@@ -1,0 +1,122 @@
+//! The chunks of a checkpoint, wherever they lie: in its own file or in those that it builds
+//! on.
+
+use std::collections::HashMap;
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::{Mutex, PoisonError};
+
+use crate::chunk::{Entry, Unpacker, damaged, verify};
+use crate::{Digest, Error, base};
+
+/// The chunks of a checkpoint, and the files that hold them.
+pub(crate) struct Index<R> {
+    /// The checkpoint's own file, and then its bases.
+    sources: Vec<Source<R>>,
+    chunks: HashMap<Digest, Place>,
+}
+
+struct Source<R> {
+    reader: Mutex<R>,
+    file: base::File,
+}
+
+/// Where a chunk is stored.
+#[derive(Clone, Copy)]
+struct Place {
+    source: u8,
+    offset: u64,
+    entry: Entry,
+}
+
+impl<R> Index<R> {
+    pub(crate) fn new() -> Self {
+        Index {
+            sources: Vec::new(),
+            chunks: HashMap::new(),
+        }
+    }
+
+    /// Takes in a file and the entries of its own chunk index, each with its place. What a
+    /// file before it has is taken from there.
+    pub(crate) fn add(&mut self, reader: R, file: Digest, entries: Vec<(u64, Entry)>) {
+        // There are no more than there are bases.
+        let source = u8::try_from(self.sources.len()).unwrap_or(u8::MAX);
+        let stored = entries.iter().map(|(_, entry)| u64::from(entry.stored));
+        let file = base::File {
+            digest: file,
+            stored: stored.sum(),
+        };
+        self.sources.push(Source {
+            reader: Mutex::new(reader),
+            file,
+        });
+        self.chunks.reserve(entries.len());
+        for (offset, entry) in entries {
+            let place = Place {
+                source,
+                offset,
+                entry,
+            };
+            self.chunks.entry(entry.digest).or_insert(place);
+        }
+    }
+
+    pub(crate) fn files(&self) -> Vec<base::File> {
+        self.sources.iter().map(|source| source.file).collect()
+    }
+
+    /// Which file holds which chunk.
+    pub(crate) fn holders(&self) -> HashMap<Digest, u8> {
+        let holder = |(digest, place): (&Digest, &Place)| (*digest, place.source);
+        self.chunks.iter().map(holder).collect()
+    }
+
+    pub(crate) fn entry(&self, digest: &Digest) -> Result<&Entry, Error> {
+        self.place(digest).map(|place| &place.entry)
+    }
+
+    fn place(&self, digest: &Digest) -> Result<&Place, Error> {
+        self.chunks.get(digest).ok_or(Error::MissingChunk(*digest))
+    }
+}
+
+impl<R: Read + Seek> Index<R> {
+    /// Fills `content` with a chunk that has this length, and verifies it.
+    pub(crate) fn fetch(
+        &self,
+        unpacker: &mut Unpacker,
+        digest: &Digest,
+        content: &mut [u8],
+    ) -> Result<(), Error> {
+        let place = self.place(digest)?;
+        let (used, length) = (content.len(), place.entry.length);
+        if length as usize != used {
+            return Err(damaged(format!(
+                "is used as one of {used} bytes and has {length}"
+            )));
+        }
+        if place.entry.is_plain() {
+            self.read(place, content)?;
+            return verify(content, digest);
+        }
+        let mut stored = vec![0; place.entry.stored as usize];
+        self.read(place, &mut stored)?;
+        unpacker.unpack(&place.entry, &stored, content)
+    }
+
+    /// The stored bytes of a chunk, verified.
+    pub(crate) fn stored(&self, digest: &Digest) -> Result<(Entry, Vec<u8>), Error> {
+        let place = self.place(digest)?;
+        let mut stored = vec![0; place.entry.stored as usize];
+        self.read(place, &mut stored)?;
+        verify(&stored, &place.entry.stored_digest)?;
+        Ok((place.entry, stored))
+    }
+
+    fn read(&self, place: &Place, bytes: &mut [u8]) -> Result<(), Error> {
+        let source = &self.sources[usize::from(place.source)];
+        let mut reader = source.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.seek(SeekFrom::Start(place.offset))?;
+        Ok(reader.read_exact(bytes)?)
+    }
+}
