@@ -8,6 +8,8 @@ use rand_chacha::{
 use wasm_smith::{Config, Module};
 use wasmtime::{FuncType, Val, ValType};
 
+use crate::typed;
+
 /// Where all randomness of one trial comes from.
 pub struct Random(ChaCha8Rng);
 
@@ -30,8 +32,8 @@ impl Random {
     }
 }
 
-/// A random module that terminates, or `None` if the bytes did not make one. It uses all
-/// that [`wherry_instrument::supported_features`] allows.
+/// A random module that terminates, or `None` if the bytes did not make one. It uses what
+/// [`wherry_instrument::supported_features`] allows.
 #[must_use]
 pub fn module(random: &mut Random) -> Option<Vec<u8>> {
     let bytes = random.bytes(4096);
@@ -43,6 +45,7 @@ pub fn module(random: &mut Random) -> Option<Vec<u8>> {
         export_everything: true,
         max_memories: 2,
         max_memory32_bytes: 1 << 20,
+        max_memory64_bytes: 1 << 20,
         memory_max_size_required: true,
         max_tables: 2,
         max_table_elements: 100,
@@ -52,22 +55,27 @@ pub fn module(random: &mut Random) -> Option<Vec<u8>> {
         reference_types_enabled: true,
         simd_enabled: true,
         tail_call_enabled: random.below(2) == 0,
+        memory64_enabled: random.below(2) == 0,
+        exceptions_enabled: random.below(2) == 0,
+        relaxed_simd_enabled: true,
+        wide_arithmetic_enabled: true,
         canonicalize_nans: true,
         disallow_traps: random.below(3) != 0,
         // What is refused at load.
         custom_page_sizes_enabled: false,
-        exceptions_enabled: false,
         gc_enabled: false,
-        memory64_enabled: false,
-        relaxed_simd_enabled: false,
         shared_everything_threads_enabled: false,
         threads_enabled: false,
-        wide_arithmetic_enabled: false,
         ..Config::default()
     };
     let mut module = Module::new(config, &mut Unstructured::new(&bytes)).ok()?;
     module.ensure_termination(400).ok()?;
-    Some(module.to_bytes())
+    let wasm = module.to_bytes();
+    // The generator makes no typed function references without garbage-collected types.
+    if random.below(2) == 0 {
+        return typed::call_by_reference(&wasm);
+    }
+    Some(wasm)
 }
 
 /// Arguments for a function.

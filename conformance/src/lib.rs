@@ -6,6 +6,7 @@
 mod generate;
 mod machine;
 mod trial;
+mod typed;
 
 pub use generate::{Random, arguments, module};
 pub use machine::{Machine, State, engine};

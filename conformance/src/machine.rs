@@ -29,6 +29,7 @@ pub fn engine() -> Result<Engine> {
         .wasm_wide_arithmetic(true)
         .wasm_memory64(true)
         .wasm_function_references(true)
+        .wasm_exceptions(true)
         .wasm_gc(true)
         .shared_memory(true)
         .max_wasm_stack(2 << 20);

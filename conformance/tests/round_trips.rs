@@ -5,8 +5,9 @@
 
 #![expect(clippy::print_stdout, reason = "a test tells how much it did")]
 
-use wasmtime::{Engine, Result, error::Context};
+use wasmtime::{Engine, FuncType, Module, Result, error::Context};
 use wherry_conformance::{Random, Report, Subject, arguments, engine, module};
+use wherry_instrument::Error::Unsupported;
 
 /// Safepoints beyond which a call is not interrupted at every one of them.
 const MANY: u64 = 300;
@@ -23,15 +24,21 @@ fn random_modules() -> Result<()> {
     let engine = engine()?;
     let (first, modules) = (setting("WHERRY_SEED", 1), setting("WHERRY_MODULES", 300));
     let mut total = Report::default();
+    let mut refused = 0;
     for seed in first..first + modules {
         let report = random_module(&engine, seed).with_context(|| format!("WHERRY_SEED={seed}"))?;
+        let Some(report) = report else {
+            refused += 1;
+            continue;
+        };
         total.calls += report.calls;
         total.round_trips += report.round_trips;
     }
     println!(
-        "{modules} modules, {} calls, {} round trips",
+        "{modules} modules ({refused} refused), {} calls, {} round trips",
         total.calls, total.round_trips
     );
+    assert!(refused * 4 < modules, "too many are refused");
     assert!(
         total.round_trips > modules * 10,
         "too few round trips to mean anything"
@@ -39,13 +46,17 @@ fn random_modules() -> Result<()> {
     Ok(())
 }
 
-fn random_module(engine: &Engine, seed: u64) -> Result<Report> {
+/// `None` if the module has something that is refused by name.
+fn random_module(engine: &Engine, seed: u64) -> Result<Option<Report>> {
     let mut random = Random::new(seed);
     let mut total = Report::default();
     let Some(wasm) = module(&mut random) else {
-        return Ok(total);
+        return Ok(Some(total));
     };
-    let subject = Subject::new(engine, &wasm)?;
+    let subject = match Subject::new(engine, &wasm) {
+        Err(error) if matches!(error.downcast_ref(), Some(Unsupported { .. })) => return Ok(None),
+        subject => subject?,
+    };
     for (name, ty) in subject.exports().into_iter().take(4) {
         let args = arguments(&mut random, &ty);
         let passed = subject.safepoints(&name, &ty, &args)?.unwrap_or(0);
@@ -63,7 +74,42 @@ fn random_module(engine: &Engine, seed: u64) -> Result<Report> {
             total.round_trips += report.round_trips;
         }
     }
-    Ok(total)
+    Ok(Some(total))
+}
+
+/// The programs of the engine's tests that need no host, at every safepoint or nearly so.
+#[test]
+fn programs() -> Result<()> {
+    let engine = engine()?;
+    let folder = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../runtime/engine/tests/programs"
+    );
+    let mut total = Report::default();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let wasm = wat::parse_file(&path)?;
+        if Module::imports(&Module::new(&engine, &wasm)?).len() > 0 {
+            continue;
+        }
+        let subject = Subject::new(&engine, &wasm)?;
+        let ty = FuncType::new(&engine, [], []);
+        let named = || path.display().to_string();
+        let passed = subject
+            .safepoints("_start", &ty, &[])
+            .with_context(named)?
+            .context("it cannot be started")?;
+        for every in [1 + passed / MANY, 2 + passed / 7, 3 + passed / 3] {
+            let report = subject
+                .interrupt("_start", &ty, &[], every)
+                .with_context(named)?;
+            total.calls += report.calls;
+            total.round_trips += report.round_trips;
+        }
+    }
+    println!("{} calls, {} round trips", total.calls, total.round_trips);
+    assert!(total.round_trips > 1_000, "too few round trips");
+    Ok(())
 }
 
 /// The kernels, at hundreds of places each: `(name, rounds, every nth safepoint)`.

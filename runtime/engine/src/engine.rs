@@ -108,6 +108,7 @@ fn wasmtime_config(stack: usize) -> Config {
         .wasm_wide_arithmetic(true)
         .wasm_memory64(true)
         .wasm_function_references(true)
+        .wasm_exceptions(true)
         // Casts in the code that rewinds; the guest has none.
         .wasm_gc(true)
         .wasm_threads(true)

@@ -78,6 +78,8 @@ pub enum TrapKind {
     IntegerOverflow,
     /// A conversion of a float that is no number.
     InvalidConversion,
+    /// An exception that nobody catches.
+    UncaughtException,
     /// Any other.
     Other,
 }
@@ -111,9 +113,20 @@ pub(crate) fn of(result: wasmtime::Result<()>, module: &Module) -> Outcome {
         return Outcome::Exited(*code);
     }
     let trap = error.downcast_ref::<wasmtime::Trap>();
+    let uncaught = error.is::<wasmtime::ThrownException>();
+    let kind = if uncaught {
+        TrapKind::UncaughtException
+    } else {
+        trap.map_or(TrapKind::Other, TrapKind::of)
+    };
+    let message = match trap {
+        Some(trap) => trap.to_string(),
+        None if uncaught => "an exception was thrown that nobody catches".to_owned(),
+        None => error.root_cause().to_string(),
+    };
     Outcome::Trapped(Trap {
-        kind: trap.map_or(TrapKind::Other, TrapKind::of),
-        message: trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string),
+        kind,
+        message,
         backtrace: error
             .downcast_ref()
             .map_or_else(Vec::new, |trace| backtrace(trace, module)),

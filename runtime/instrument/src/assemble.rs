@@ -4,7 +4,7 @@ use wasm_encoder::{
     BranchHints, CodeSection, ConstExpr, CustomSection, DataCountSection, DataSection,
     ElementSection, Elements, EntityType, ExportKind, ExportSection, Function, FunctionSection,
     GlobalSection, GlobalType, ImportSection, Instruction as I, MemorySection, MemoryType, Module,
-    TableSection, TableType, TypeSection, ValType,
+    TableSection, TableType, TagSection, TypeSection, ValType,
     reencode::{Error as ReencodeError, Reencode},
 };
 
@@ -62,6 +62,7 @@ fn sections(
     functions(original, parts, module)?;
     tables(original, parts, module)?;
     memories(original, parts, module)?;
+    tags(original, parts, module)?;
     globals(original, segments, parts, module)?;
     exports(original, segments, parts, module)?;
     elements(original, parts, module)?;
@@ -156,6 +157,15 @@ fn memories(original: &Original<'_>, parts: &Parts, module: &mut Module) -> Reen
         page_size_log2: None,
     });
     module.section(&memories);
+    Ok(())
+}
+
+fn tags(original: &Original<'_>, parts: &Parts, module: &mut Module) -> Reencoded {
+    if let Some(section) = &original.tag_section {
+        let mut tags = TagSection::new();
+        (&parts.indices).parse_tag_section(&mut tags, section.clone())?;
+        module.section(&tags);
+    }
     Ok(())
 }
 

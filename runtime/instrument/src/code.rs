@@ -3,7 +3,9 @@
 //! Resume points open blocks at the start of a region, long before the place where those
 //! blocks end, so the depth of a branch is known only when a function is complete.
 
-use wasm_encoder::{BlockType, BranchHint, Function, Instruction, ValType, reencode::Reencode};
+use wasm_encoder::{
+    BlockType, BranchHint, Catch, Function, Instruction, ValType, reencode::Reencode,
+};
 use wasmparser::Operator;
 
 use crate::{Error, indices::Indices, module::index};
@@ -20,6 +22,8 @@ pub(crate) enum Code<'a> {
     Block(Label, BlockType),
     Loop(Label, BlockType),
     If(Label, BlockType),
+    /// A `try_table`, with where each clause leads; the labels in the clauses are not used.
+    Try(Label, BlockType, Vec<(Catch, Label)>),
     /// An `if` that is hardly ever entered, so that the compiler lays it out of the way.
     ColdIf(Label),
     Else,
@@ -98,6 +102,13 @@ impl Encoder<'_> {
             Code::Block(label, ty) => self.opened(label, Instruction::Block(ty)),
             Code::Loop(label, ty) => self.opened(label, Instruction::Loop(ty)),
             Code::If(label, ty) => self.opened(label, Instruction::If(ty)),
+            Code::Try(label, ty, catches) => {
+                let catches: Vec<Catch> = catches
+                    .into_iter()
+                    .map(|(catch, label)| relabel(catch, self.depth(label)))
+                    .collect();
+                self.opened(label, Instruction::TryTable(ty, catches.into()))
+            }
             Code::ColdIf(label) => {
                 let branch_func_offset = index(self.function.byte_len());
                 self.hints.push(BranchHint {
@@ -138,6 +149,15 @@ impl Encoder<'_> {
         let place = self.depth_of.get(label).copied().unwrap_or(0);
         debug_assert_eq!(self.open.get(place), Some(&label), "a branch out of scope");
         index(self.open.len() - 1 - place)
+    }
+}
+
+fn relabel(catch: Catch, label: u32) -> Catch {
+    match catch {
+        Catch::One { tag, .. } => Catch::One { tag, label },
+        Catch::OneRef { tag, .. } => Catch::OneRef { tag, label },
+        Catch::All { .. } => Catch::All { label },
+        Catch::AllRef { .. } => Catch::AllRef { label },
     }
 }
 

@@ -19,12 +19,14 @@ use crate::{
     rewrite::Rewriter,
 };
 
-/// A resume point of a region: a call or entry, or a loop with all the sites inside it.
+/// A resume point of a region: a call or entry, or a loop or `try_table` with all the sites
+/// inside it.
 pub(crate) struct Target {
     pub(crate) first: SiteId,
     pub(crate) last: SiteId,
     pub(crate) label: Label,
-    pub(crate) kind: SiteKind,
+    /// What `first` is, if it is resumed here, and not inside.
+    pub(crate) kind: Option<SiteKind>,
 }
 
 /// Dispatch at a function's entry.
@@ -44,14 +46,17 @@ pub(crate) fn into_function<'a>(
     Ok(code)
 }
 
-/// Dispatch at the header of the loop that polls at `poll`: what is live there was restored
-/// on the way.
-pub(crate) fn into_loop<'a>(
+/// Dispatch at the header of the loop that polls at `poll`, or of a `try_table` in it: what is
+/// live at that header was restored on the way.
+pub(crate) fn into_block<'a>(
     rewriter: &mut Rewriter<'_, 'a>,
-    poll: SiteId,
+    poll: Option<SiteId>,
     targets: &[Target],
 ) -> Result<Vec<Code<'a>>, Error> {
-    let restored = rewriter.slots(poll)?;
+    let restored = match poll {
+        Some(poll) => rewriter.slots(poll)?,
+        None => Vec::new(),
+    };
     let mut code = restore(rewriter, targets, &restored)?;
     code.extend(jump(rewriter, targets)?);
     Ok(code)
@@ -64,7 +69,7 @@ fn restore<'a>(
     restored: &[(Slot, ValType)],
 ) -> Result<Vec<Code<'a>>, Error> {
     let mut needed = Vec::new();
-    for target in targets {
+    for target in targets.iter().filter(|target| target.kind.is_some()) {
         needed.extend(rewriter.slots(target.first)?);
     }
     needed.sort_unstable();
@@ -80,7 +85,7 @@ fn restore<'a>(
     }
     let dynamic = targets
         .iter()
-        .any(|target| target.kind == SiteKind::Dynamic);
+        .any(|target| target.kind == Some(SiteKind::Dynamic));
     if let (true, Some(callee)) = (dynamic, rewriter.callee) {
         code.extend(
             rewriter
@@ -99,6 +104,10 @@ fn jump<'a>(rewriter: &mut Rewriter<'_, 'a>, targets: &[Target]) -> Result<Vec<C
     let (mut labels, mut stubs) = (Vec::new(), Vec::new());
     for target in targets {
         let inside = target.last - target.first;
+        if target.kind.is_none() {
+            labels.extend(std::iter::repeat_n(target.label, inside + 1));
+            continue;
+        }
         labels.push(stub(rewriter, target, true, &mut stubs)?);
         if inside > 0 {
             let label = stub(rewriter, target, false, &mut stubs)?;
@@ -134,14 +143,14 @@ fn stub(
     stubs: &mut Vec<(Label, Vec<I<'static>>, Label)>,
 ) -> Result<Label, Error> {
     let mut code = Vec::new();
-    if target.kind == SiteKind::Loop {
+    if target.kind == Some(SiteKind::Loop) {
         // The header polls once more than the uninterrupted program did.
         code.extend(rewriter.helpers.uncount());
     }
-    if arrived && matches!(target.kind, SiteKind::Loop | SiteKind::Entry) {
+    if arrived && matches!(target.kind, Some(SiteKind::Loop | SiteKind::Entry)) {
         code.extend(rewriter.helpers.resumed());
     }
-    if matches!(target.kind, SiteKind::Call(_)) {
+    if matches!(target.kind, Some(SiteKind::Call(_))) {
         code.extend(rewriter.stand_in_arguments(target.first)?);
     }
     if code.is_empty() {

@@ -29,6 +29,29 @@ pub enum Error {
     },
 }
 
+impl Error {
+    pub(crate) fn unsupported(construct: impl Into<String>) -> Self {
+        Self::Unsupported {
+            construct: construct.into(),
+            function: None,
+        }
+    }
+
+    /// The same, of a function.
+    pub(crate) fn within(self, function: impl FnOnce() -> FunctionName) -> Self {
+        match self {
+            Self::Unsupported {
+                construct,
+                function: None,
+            } => Self::Unsupported {
+                construct,
+                function: Some(function()),
+            },
+            other => other,
+        }
+    }
+}
+
 /// Names a function of the original module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionName {

@@ -2,7 +2,7 @@
 //! branches as the blocks they name, operand types known wherever a safepoint needs them.
 
 use wasmparser::{
-    BlockType, FuncToValidate, FuncValidatorAllocations, FunctionBody, Operator, ValType,
+    BlockType, Catch, FuncToValidate, FuncValidatorAllocations, FunctionBody, Operator, ValType,
     ValidatorResources,
 };
 
@@ -28,6 +28,7 @@ pub(crate) enum Op<'a> {
     Block(BlockId),
     Loop(BlockId),
     If(BlockId),
+    Try(BlockId),
     Else(BlockId),
     End(BlockId),
     Br(BlockId),
@@ -45,6 +46,7 @@ pub(crate) enum BlockKind {
     Block,
     Loop,
     If,
+    Try,
 }
 
 #[derive(Debug)]
@@ -62,8 +64,12 @@ pub(crate) struct Block {
     pub(crate) has_else: bool,
     /// For a loop: its header's safepoint.
     pub(crate) poll: Option<SiteId>,
+    /// For a block with sites, its first.
+    pub(crate) first_site: SiteId,
     /// The last site before the block's end: for a block with sites, its last.
     pub(crate) last_site: SiteId,
+    /// For a `try_table`: its clauses, and where each leads.
+    pub(crate) catches: Vec<(Catch, BlockId)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +165,9 @@ impl<'m, 'a> Reader<'m, 'a> {
             has_site: false,
             has_else: false,
             poll: None,
+            first_site: 0,
             last_site: 0,
+            catches: Vec::new(),
         };
         Ok(Self {
             module,
@@ -213,6 +221,17 @@ impl<'m, 'a> Reader<'m, 'a> {
             Operator::Block { blockty } => self.enter(BlockKind::Block, blockty, offset),
             Operator::Loop { blockty } => self.enter(BlockKind::Loop, blockty, offset),
             Operator::If { blockty } => self.enter(BlockKind::If, blockty, offset),
+            Operator::TryTable { try_table } => {
+                // A clause's label is counted from outside.
+                let catches = try_table.catches.iter();
+                let catches = catches
+                    .map(|&catch| (catch, self.target(label(catch))))
+                    .collect();
+                self.enter(BlockKind::Try, try_table.ty, offset);
+                if let Some(block) = self.function.blocks.last_mut() {
+                    block.catches = catches;
+                }
+            }
             Operator::Else => self.otherwise(),
             Operator::End => self.leave(),
             Operator::Br { relative_depth } => {
@@ -249,7 +268,9 @@ impl<'m, 'a> Reader<'m, 'a> {
             | Operator::Unreachable
             | Operator::ReturnCall { .. }
             | Operator::ReturnCallIndirect { .. }
-            | Operator::ReturnCallRef { .. } => {
+            | Operator::ReturnCallRef { .. }
+            | Operator::Throw { .. }
+            | Operator::ThrowRef => {
                 self.function.ops.push(Op::Plain(operator));
                 self.dead = Some(0);
             }
@@ -283,7 +304,10 @@ impl<'m, 'a> Reader<'m, 'a> {
     fn skip(&mut self, operator: &Operator<'a>) {
         let depth = self.dead.unwrap_or(0);
         match operator {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::TryTable { .. } => {
                 self.dead = Some(depth + 1);
             }
             Operator::End if depth > 0 => self.dead = Some(depth - 1),
@@ -317,13 +341,16 @@ impl<'m, 'a> Reader<'m, 'a> {
             has_site: false,
             has_else: false,
             poll: None,
+            first_site: self.function.sites.len(),
             last_site: 0,
+            catches: Vec::new(),
         });
         self.open.push(id);
         self.function.ops.push(match kind {
             BlockKind::Block => Op::Block(id),
             BlockKind::Loop => Op::Loop(id),
             BlockKind::If => Op::If(id),
+            BlockKind::Try => Op::Try(id),
         });
         if kind == BlockKind::Loop && self.verdicts[self.function.index as usize].leaves {
             let operands = self.operands(0, height);
@@ -430,5 +457,14 @@ impl<'m, 'a> Reader<'m, 'a> {
                 Some((place, self.module.canonical.value(ty)))
             })
             .collect()
+    }
+}
+
+fn label(catch: Catch) -> u32 {
+    match catch {
+        Catch::One { label, .. }
+        | Catch::OneRef { label, .. }
+        | Catch::All { label }
+        | Catch::AllRef { label } => label,
     }
 }

@@ -295,10 +295,8 @@ impl Helpers {
             HeapType::Concrete(ty) => ty,
             HeapType::FUNC => self.types.function(Vec::new(), Vec::new()),
             _ => {
-                return Err(Error::Unsupported {
-                    construct: format!("a parameter or result of the type {}", name(heap)),
-                    function: None,
-                });
+                let construct = format!("a parameter or result of the type {}", name(heap));
+                return Err(Error::unsupported(construct));
             }
         };
         if let Some(&known) = self.stand_ins.get(&heap) {

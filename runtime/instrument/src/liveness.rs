@@ -114,10 +114,21 @@ fn backward(function: &mut Function<'_>, at_loops: &mut AtLoops) -> Result<Set, 
     let locals = function.locals.len();
     let mut scopes: Vec<Option<Scope>> = function.blocks.iter().map(|_| None).collect();
     let mut live = Set::empty(locals);
+    // What the handlers of the open `try_table`s want, those of outer ones included.
+    let mut handlers: Vec<Set> = Vec::new();
     for op in function.ops.iter().rev() {
         match op {
-            Op::Plain(operator) => transfer(operator, &mut live),
+            Op::Plain(operator) => transfer(operator, &mut live, handlers.last()),
             Op::End(block) => {
+                if function.blocks[*block].kind == BlockKind::Try {
+                    let outer = handlers.last().cloned();
+                    let mut wanted = outer.unwrap_or_else(|| Set::empty(locals));
+                    for &(_, target) in &function.blocks[*block].catches {
+                        let blocks = &function.blocks;
+                        wanted.union(&at_target(blocks, &scopes, at_loops, target, locals));
+                    }
+                    handlers.push(wanted);
+                }
                 scopes[*block] = Some(Scope {
                     after: live.clone(),
                     otherwise: None,
@@ -135,6 +146,10 @@ fn backward(function: &mut Function<'_>, at_loops: &mut AtLoops) -> Result<Set, 
                 }
             }
             Op::Block(block) => scopes[*block] = None,
+            Op::Try(block) => {
+                scopes[*block] = None;
+                handlers.pop();
+            }
             Op::Loop(block) => {
                 scopes[*block] = None;
                 if at_loops.conservative {
@@ -174,6 +189,10 @@ fn backward(function: &mut Function<'_>, at_loops: &mut AtLoops) -> Result<Set, 
                 }
             }
             Op::Call(site, _) => {
+                // It may throw instead of returning.
+                if let Some(handlers) = handlers.last() {
+                    live.union(handlers);
+                }
                 function.sites[*site].live = live.members();
                 saved += function.sites[*site].live.len();
             }
@@ -202,8 +221,19 @@ fn at_target(
     }
 }
 
-fn transfer(operator: &Operator<'_>, live: &mut Set) {
+fn transfer(operator: &Operator<'_>, live: &mut Set, handlers: Option<&Set>) {
     match operator {
+        Operator::Call { .. } => {
+            if let Some(handlers) = handlers {
+                live.union(handlers);
+            }
+        }
+        Operator::Throw { .. } | Operator::ThrowRef => {
+            live.clear();
+            if let Some(handlers) = handlers {
+                live.union(handlers);
+            }
+        }
         Operator::LocalGet { local_index } => live.insert(*local_index),
         Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
             live.remove(*local_index);

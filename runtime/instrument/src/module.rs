@@ -4,11 +4,14 @@ use wasmparser::{
     BinaryReader, DataSectionReader, ElementItems, ElementSectionReader, ExportSectionReader,
     ExternalKind, FuncToValidate, FuncType, FunctionBody, FunctionSectionReader,
     GlobalSectionReader, ImportSectionReader, MemorySectionReader, Operator, Parser, Payload,
-    TableSectionReader, TableType, TypeRef, TypeSectionReader, ValidPayload, Validator,
-    ValidatorResources, WasmFeatures,
+    TableSectionReader, TableType, TagSectionReader, TypeRef, TypeSectionReader, ValType,
+    ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
-use crate::{Error, export, refusal, types::Canonical};
+use crate::{
+    Error, export, refusal,
+    types::{Canonical, exact, is_exception},
+};
 
 /// The features a guest may use: WebAssembly 2.0, and what of the later proposals can be
 /// captured. Anything else is refused by the validator, which names it.
@@ -22,6 +25,7 @@ pub fn supported_features() -> WasmFeatures {
         | WasmFeatures::WIDE_ARITHMETIC
         | WasmFeatures::MEMORY64
         | WasmFeatures::FUNCTION_REFERENCES
+        | WasmFeatures::EXCEPTIONS
 }
 
 /// The sections of the original module, validated but not yet changed.
@@ -36,6 +40,7 @@ pub(crate) struct Module<'a> {
     pub(crate) function_section: Option<FunctionSectionReader<'a>>,
     pub(crate) table_section: Option<TableSectionReader<'a>>,
     pub(crate) memory_section: Option<MemorySectionReader<'a>>,
+    pub(crate) tag_section: Option<TagSectionReader<'a>>,
     pub(crate) global_section: Option<GlobalSectionReader<'a>>,
     pub(crate) export_section: Option<ExportSectionReader<'a>>,
     pub(crate) element_section: Option<ElementSectionReader<'a>>,
@@ -129,6 +134,9 @@ impl<'a> Module<'a> {
             Payload::TableSection(section) => {
                 for table in section.clone() {
                     let table = table?;
+                    if is_exception(exact(ValType::Ref(table.ty.element_type))?) {
+                        return Err(Error::unsupported("a table of exnref"));
+                    }
                     self.tables.push(table.ty);
                     if let wasmparser::TableInit::Expr(init) = table.init {
                         self.scan(init.get_operators_reader())?;
@@ -140,10 +148,14 @@ impl<'a> Module<'a> {
                 self.memories += section.count();
                 self.memory_section = Some(section);
             }
+            Payload::TagSection(section) => self.tag_section = Some(section),
             Payload::GlobalSection(section) => {
                 for global in section.clone() {
                     let global = global?;
                     if global.ty.mutable {
+                        if is_exception(exact(global.ty.content_type)?) {
+                            return Err(Error::unsupported("a mutable global of type exnref"));
+                        }
                         self.mutable_globals.push(self.globals);
                     }
                     self.globals += 1;
@@ -197,7 +209,8 @@ impl<'a> Module<'a> {
             TypeRef::Table(_) => "table",
             TypeRef::Memory(_) => "memory",
             TypeRef::Global(_) => "global",
-            _ => "item",
+            TypeRef::Tag(_) => "tag",
+            TypeRef::FuncExact(_) => "function of an exact type",
         };
         Err(Error::Unsupported {
             construct: format!("the imported {what} `{}.{}`", import.module, import.name),

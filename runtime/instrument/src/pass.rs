@@ -17,6 +17,7 @@ use crate::{
     liveness,
     map::{Kind, Segments, Site, Type},
     module::{BodyValidators, Module, index},
+    refusal::function_name,
     rewrite::{rewrite, slots},
     types::all_exact,
 };
@@ -77,13 +78,17 @@ impl Pass<'_, '_> {
                 &mut allocations,
                 body,
             )?;
+            let number = function.index;
+            let named = |error: Error| {
+                error.within(|| function_name(self.module.names.unwrap_or(&[]), number))
+            };
             liveness::analyse(&mut function)?;
             let first_site = index(self.map.sites.len());
             for site in 0..function.sites.len() {
-                self.record(&function, site)?;
+                self.record(&function, site).map_err(named)?;
             }
-            let number = function.index;
-            let rewritten = rewrite(function, &mut self.helpers, &self.segments, first_site)?;
+            let rewritten =
+                rewrite(function, &mut self.helpers, &self.segments, first_site).map_err(named)?;
             if !rewritten.hints.is_empty() {
                 self.hints.function_hints(number, rewritten.hints);
             }

@@ -1,7 +1,8 @@
 //! Names what the validator refused: the proposal, the instruction and the function.
 
 use wasmparser::{
-    BinaryReaderError, FunctionBody, KnownCustom, Name, Parser, Payload, TypeRef, WasmFeatures,
+    BinaryReader, BinaryReaderError, FunctionBody, Name, NameSectionReader, Parser, Payload,
+    TypeRef, WasmFeatures,
 };
 
 use crate::{
@@ -11,9 +12,8 @@ use crate::{
 };
 
 /// The proposals that nobody can use here, as what they bring.
-const PROPOSALS: [(WasmFeatures, &str); 9] = [
+const PROPOSALS: [(WasmFeatures, &str); 8] = [
     (WasmFeatures::GC, "garbage-collected types"),
-    (WasmFeatures::EXCEPTIONS, "exceptions"),
     (WasmFeatures::LEGACY_EXCEPTIONS, "legacy exceptions"),
     (WasmFeatures::THREADS, "threads and shared memories"),
     (
@@ -44,10 +44,7 @@ pub(crate) fn explain(wasm: &[u8], error: BinaryReaderError) -> Error {
             construct: format!("the instruction {instruction} ({proposal})"),
             function: Some(function),
         },
-        None => Error::Unsupported {
-            construct: format!("{proposal} (at byte {:#x})", error.offset()),
-            function: None,
-        },
+        None => Error::unsupported(format!("{proposal} (at byte {:#x})", error.offset())),
     }
 }
 
@@ -65,10 +62,9 @@ fn place(wasm: &[u8], offset: usize) -> Option<(FunctionName, String)> {
             }
             Payload::CodeSectionEntry(body) => {
                 if body.range().contains(&offset) {
-                    let index = index(next);
-                    let name = name(wasm, index);
+                    let names = name_section(wasm).unwrap_or(&[]);
                     let instruction = instruction(&body, offset)?;
-                    return Some((FunctionName { index, name }, instruction));
+                    return Some((function_name(names, index(next)), instruction));
                 }
                 next += 1;
             }
@@ -91,25 +87,26 @@ fn instruction(body: &FunctionBody<'_>, offset: usize) -> Option<String> {
     None
 }
 
-/// The name of a function, if the module has names.
-fn name(wasm: &[u8], function: u32) -> Option<String> {
-    let payloads = Parser::new(0).parse_all(wasm).map_while(Result::ok);
-    let sections = payloads.filter_map(|payload| match payload {
-        Payload::CustomSection(section) => Some(section),
+fn name_section(wasm: &[u8]) -> Option<&[u8]> {
+    let mut payloads = Parser::new(0).parse_all(wasm).map_while(Result::ok);
+    payloads.find_map(|payload| match payload {
+        Payload::CustomSection(section) if section.name() == "name" => Some(section.data()),
+        _ => None,
+    })
+}
+
+/// A function, with its name if the name section has one.
+pub(crate) fn function_name(names: &[u8], index: u32) -> FunctionName {
+    let sections = NameSectionReader::new(BinaryReader::new(names, 0));
+    let mut sections = sections.map_while(Result::ok);
+    let functions = sections.find_map(|names| match names {
+        Name::Function(names) => Some(names),
         _ => None,
     });
-    for section in sections {
-        let KnownCustom::Name(names) = section.as_known() else {
-            continue;
-        };
-        for names in names.into_iter().map_while(Result::ok) {
-            if let Name::Function(names) = names {
-                let mut names = names.into_iter().map_while(Result::ok);
-                return names
-                    .find(|naming| naming.index == function)
-                    .map(|naming| naming.name.to_owned());
-            }
-        }
-    }
-    None
+    let names = functions.into_iter().flatten().map_while(Result::ok);
+    let name = names
+        .filter(|naming| naming.index == index)
+        .map(|naming| naming.name.to_owned())
+        .next();
+    FunctionName { index, name }
 }

@@ -22,6 +22,7 @@
 
 mod branch;
 mod call;
+mod handlers;
 
 use std::collections::HashMap;
 
@@ -29,6 +30,7 @@ use wasm_encoder::{BlockType, Function as Encoded, Instruction as I, ValType, re
 use wasmparser::Operator;
 use wherry_snapshot::Slot;
 
+use self::handlers::Landings;
 use crate::{
     Error,
     code::{BODY, Code, Label, Region, encode, reencode_error},
@@ -38,7 +40,7 @@ use crate::{
     layout::Layout,
     map::{Segments, Type},
     module::index,
-    types::{all_exact, exact, excludes_null, is_external, nullable, of_local},
+    types::{all_exact, exact, excludes_null, is_exception, is_external, nullable, of_local},
 };
 
 /// A rewritten body.
@@ -81,8 +83,17 @@ pub(crate) struct Rewriter<'f, 'a> {
     labels: Label,
     leave: Label,
     regions: Vec<Region<'a>>,
-    /// Open regions, innermost last, with the resume points found so far.
-    open: Vec<(usize, Vec<Target>)>,
+    open: Vec<OpenRegion>,
+    landings: HashMap<BlockId, Landings>,
+}
+
+/// A region that is not complete. The innermost is the last.
+struct OpenRegion {
+    region: usize,
+    /// The resume points found so far.
+    targets: Vec<Target>,
+    /// The innermost loop's header: what that needs is restored before the region is entered.
+    poll: Option<SiteId>,
 }
 
 impl<'f, 'a> Rewriter<'f, 'a> {
@@ -119,6 +130,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             leave: labels,
             regions: Vec::new(),
             open: Vec::new(),
+            landings: HashMap::new(),
         })
     }
 
@@ -143,7 +155,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             }
             return Ok(());
         }
-        let region = self.open_region();
+        let region = self.open_region(None);
         if polls {
             self.poll(0, Some(region))?;
             self.resume_point(0, 0);
@@ -155,8 +167,8 @@ impl<'f, 'a> Rewriter<'f, 'a> {
     }
 
     fn finish(mut self) -> Result<Rewritten, Error> {
-        if let Some((region, targets)) = self.open.pop() {
-            self.regions[region].dispatch = dispatch::into_function(&mut self, &targets)?;
+        if let Some(open) = self.open.pop() {
+            self.regions[open.region].dispatch = dispatch::into_function(&mut self, &open.targets)?;
         }
         if self.has_sites() {
             self.code.extend([Code::New(I::Return), Code::End]);
@@ -174,16 +186,17 @@ impl<'f, 'a> Rewriter<'f, 'a> {
     fn op(&mut self, op: Op<'a>) -> Result<(), Error> {
         match op {
             Op::Plain(operator) => self.plain(operator),
-            Op::Block(id) | Op::Loop(id) | Op::If(id) if !self.block(id).has_site => {
+            Op::Block(id) | Op::Loop(id) | Op::If(id) | Op::Try(id) if !self.block(id).has_site => {
                 self.untouched(id)?;
             }
             Op::Block(id) => self.block_with_sites(id)?,
             Op::Loop(id) => self.loop_with_sites(id)?,
             Op::If(id) => self.if_with_sites(id)?,
+            Op::Try(id) => self.try_with_sites(id)?,
             Op::Else(id) if !self.block(id).has_site => self.code.push(Code::Else),
             Op::Else(id) => self.else_with_sites(id)?,
             Op::End(BODY) => {}
-            Op::End(id) if !self.block(id).has_site => self.code.push(Code::End),
+            Op::End(id) if !self.block(id).has_site => self.end_block(id)?,
             Op::End(id) => self.end_with_sites(id)?,
             Op::Br(id) => {
                 if self.takes_params(id) {
@@ -236,6 +249,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             BlockKind::Block => Code::Block(id, ty),
             BlockKind::Loop => Code::Loop(id, ty),
             BlockKind::If => Code::If(id, ty),
+            BlockKind::Try => return self.open_try(id, &block.params, ty),
         });
         Ok(())
     }
@@ -293,7 +307,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             self.resume_point(poll, self.block(id).last_site);
         }
         self.code.push(Code::Loop(id, ty));
-        let region = self.resumable().then(|| self.open_region());
+        let region = self.resumable().then(|| self.open_region(Some(poll)));
         self.poll(poll, region)?;
         self.get_params(id)
     }
@@ -307,14 +321,15 @@ impl<'f, 'a> Rewriter<'f, 'a> {
         {
             self.else_with_sites(id)?;
         }
-        if self.resumable() && kind != BlockKind::Loop {
+        let is_region = matches!(kind, BlockKind::Loop | BlockKind::Try);
+        if self.resumable() && !is_region {
             let ty = self.results_type(id)?;
             self.end_early(id, ty);
         } else {
             if self.resumable() {
-                self.close_region(id)?;
+                self.close_region()?;
             }
-            self.code.push(Code::End);
+            self.end_block(id)?;
         }
         let block = self.block(id);
         if !block.beneath.is_empty() {
@@ -340,28 +355,42 @@ impl<'f, 'a> Rewriter<'f, 'a> {
 
     // Regions.
 
-    fn open_region(&mut self) -> usize {
+    fn open_region(&mut self, poll: Option<SiteId>) -> usize {
         let region = self.regions.len();
         self.regions.push(Region::default());
-        self.open.push((region, Vec::new()));
+        self.open.push(OpenRegion {
+            region,
+            targets: Vec::new(),
+            poll,
+        });
         self.code.push(Code::Open(region));
         region
     }
 
-    fn close_region(&mut self, id: BlockId) -> Result<(), Error> {
-        if let (Some((region, targets)), Some(poll)) = (self.open.pop(), self.block(id).poll) {
-            self.regions[region].dispatch = dispatch::into_loop(self, poll, &targets)?;
+    fn close_region(&mut self) -> Result<(), Error> {
+        if let Some(open) = self.open.pop() {
+            self.regions[open.region].dispatch =
+                dispatch::into_block(self, open.poll, &open.targets)?;
         }
         Ok(())
     }
 
-    /// Here the sites `first` to `last` are resumed.
+    /// Here the site `first` is resumed, and what follows it up to `last`.
     fn resume_point(&mut self, first: SiteId, last: SiteId) {
+        let kind = self.function.sites[first].kind;
+        self.target(first, last, Some(kind));
+    }
+
+    /// Behind here lies a region with the sites `first` to `last`.
+    fn resume_point_inside(&mut self, first: SiteId, last: SiteId) {
+        self.target(first, last, None);
+    }
+
+    fn target(&mut self, first: SiteId, last: SiteId, kind: Option<SiteKind>) {
         let label = self.label();
         self.end_early(label, BlockType::Empty);
-        let kind = self.function.sites[first].kind;
-        if let Some((_, targets)) = self.open.last_mut() {
-            targets.push(Target {
+        if let Some(open) = self.open.last_mut() {
+            open.targets.push(Target {
                 first,
                 last,
                 label,
@@ -373,8 +402,8 @@ impl<'f, 'a> Rewriter<'f, 'a> {
     /// Ends a block that is opened at the start of the region.
     fn end_early(&mut self, label: Label, ty: BlockType) {
         self.code.push(Code::End);
-        if let Some(&(region, _)) = self.open.last() {
-            self.regions[region].ends.push((label, ty));
+        if let Some(open) = self.open.last() {
+            self.regions[open.region].ends.push((label, ty));
         }
     }
 
@@ -396,14 +425,14 @@ impl<'f, 'a> Rewriter<'f, 'a> {
 
     fn results_type(&mut self, id: BlockId) -> Result<BlockType, Error> {
         let results = all_exact(&self.block(id).results)?;
-        Ok(self.block_type(&results))
+        Ok(self.block_type(Vec::new(), results))
     }
 
-    fn block_type(&mut self, results: &[ValType]) -> BlockType {
-        match results {
-            [] => BlockType::Empty,
-            [one] => BlockType::Result(*one),
-            many => BlockType::FunctionType(self.helpers.types.function(Vec::new(), many.to_vec())),
+    fn block_type(&mut self, params: Vec<ValType>, results: Vec<ValType>) -> BlockType {
+        match (params.as_slice(), results.as_slice()) {
+            ([], []) => BlockType::Empty,
+            ([], &[one]) => BlockType::Result(one),
+            _ => BlockType::FunctionType(self.helpers.types.function(params, results)),
         }
     }
 
@@ -485,6 +514,11 @@ pub(crate) fn slots(function: &Function<'_>, site: SiteId) -> Result<Vec<(Slot, 
     let mut slots = Vec::new();
     for (slot, ty) in locals.chain(operands) {
         let ty = of_local(ty)?;
+        if is_exception(ty) {
+            return Err(Error::unsupported(
+                "an exnref that lives across a safepoint",
+            ));
+        }
         if !is_external(ty) {
             slots.push((slot, ty));
         }

@@ -97,6 +97,20 @@ pub(crate) fn excludes_null(ty: wasmparser::ValType) -> bool {
     matches!(ty, wasmparser::ValType::Ref(reference) if !reference.is_nullable())
 }
 
+/// Whether values of `ty` are exceptions.
+pub(crate) fn is_exception(ty: ValType) -> bool {
+    matches!(
+        ty,
+        ValType::Ref(RefType {
+            heap_type: HeapType::Abstract {
+                ty: AbstractHeapType::Exn | AbstractHeapType::NoExn,
+                ..
+            },
+            ..
+        })
+    )
+}
+
 /// Whether values of `ty` are references that only the host can make. There are none under
 /// preview 1: null is all that such a type holds, and there is nothing to keep.
 pub(crate) fn is_external(ty: ValType) -> bool {

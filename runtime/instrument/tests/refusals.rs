@@ -32,7 +32,23 @@ fn what_cannot_be_captured_is_named() {
         ),
         ("(module (memory 1 1 shared))", "threads"),
         ("(module (memory 1 (pagesize 1)))", "custom page sizes"),
-        ("(module (tag))", "exceptions"),
+        (
+            "(module (import \"env\" \"t\" (tag)))",
+            "the imported tag `env.t`",
+        ),
+        ("(module (table 1 exnref))", "a table of exnref"),
+        (
+            "(module (global (mut exnref) (ref.null exn)))",
+            "a mutable global of type exnref",
+        ),
+        (
+            "(module (tag $t) (func $f
+                (block $caught (result exnref)
+                    (try_table (catch_all_ref $caught) (throw $t)) (unreachable))
+                (loop $again (br_if $again (i32.const 0)))
+                (throw_ref)))",
+            "an exnref that lives across a safepoint cannot be checkpointed (function 0, `f`)",
+        ),
         ("(module (type (struct)))", "garbage-collected types"),
         (
             "(module (rec (type (func)) (type (func))))",

@@ -109,7 +109,7 @@ impl Rewriter<'_, '_> {
         let values = self.set_scratch(&params)?;
         let landings: HashMap<BlockId, Label> =
             loops.iter().map(|&id| (id, self.label())).collect();
-        let landing_type = self.block_type(&all_exact(&params)?);
+        let landing_type = self.block_type(Vec::new(), all_exact(&params)?);
         for id in loops.iter().rev() {
             self.code.push(Code::Block(landings[id], landing_type));
         }

@@ -1,0 +1,159 @@
+(module
+  (type (;0;) (func (param i32)))
+  (type (;1;) (func (param i32) (result i32)))
+  (type (;2;) (func))
+  (type (;3;) (func (param i32 i32)))
+  (type (;4;) (func (param i32)))
+  (type (;5;) (func))
+  (import "wherry" "flag" (memory (;0;) 1 1 shared))
+  (table (;0;) 0 funcref)
+  (table (;1;) 0 0 funcref)
+  (table (;2;) 0 0 funcref)
+  (memory (;1;) 4096 4096)
+  (tag $failed (;0;) (type 0) (param i32))
+  (global (;0;) (mut i32) i32.const 0)
+  (global (;1;) (mut i32) i32.const 64)
+  (global (;2;) (mut i64) i64.const 0)
+  (export "_start" (func 1))
+  (export "__wherry_state" (global 0))
+  (export "__wherry_sp" (global 1))
+  (export "__wherry_countdown" (global 2))
+  (export "__wherry_frames" (memory 1))
+  (export "__wherry_references" (table 0))
+  (export "__wherry_functions" (table 1))
+  (export "__wherry_resumers" (table 2))
+  (export "__wherry_drop_segments" (func 4))
+  (elem (;0;) (table 1) (i32.const 0) func)
+  (elem (;1;) (table 2) (i32.const 0) func)
+  (func $fails (;0;) (type 1) (param $n i32) (result i32)
+    block ;; label = @1
+      global.get 2
+      i64.const -1
+      i64.add
+      global.set 2
+      global.get 2
+      i64.eqz
+      i32.const 0
+      i32.atomic.load8_u
+      i32.or
+      (@metadata.code.branch_hint "\00")
+      if ;; label = @2
+        local.get $n
+        i32.const 0
+        call 2
+        br 1 (;@1;)
+      end
+      local.get $n
+      i32.eqz
+      if ;; label = @2
+        i32.const 3
+        throw $failed
+      end
+      local.get $n
+      i32.const 1
+      i32.sub
+      call $fails
+      global.get 0
+      (@metadata.code.branch_hint "\00")
+      if ;; label = @2
+        i32.const 1
+        call 3
+        br 1 (;@1;)
+      end
+      return
+    end
+    i32.const 0
+  )
+  (func (;1;) (type 2)
+    (local $n i32) (local i32)
+    block $retry
+      i32.const 5
+      local.set $n
+      i32.const 1
+      local.set 1
+      loop $done
+        global.get 2
+        i64.const -1
+        i64.add
+        global.set 2
+        global.get 2
+        i64.eqz
+        i32.const 0
+        i32.atomic.load8_u
+        i32.or
+        (@metadata.code.branch_hint "\00")
+        if ;; label = @3
+          global.get 1
+          local.get 1
+          i32.store 1 align=1
+          global.get 1
+          i32.const 2
+          i32.store 1 offset=4 align=1
+          i32.const 1
+          global.set 0
+          global.get 1
+          i32.const 8
+          i32.add
+          global.set 1
+          br $retry
+        end
+        local.get 1
+        local.set $n
+        block ;; label = @3
+          block ;; label = @4
+            block (result i32) ;; label = @5
+              try_table (catch $failed 0 (;@5;)) (catch_all 2 (;@3;)) ;; label = @6
+                local.get $n
+                call $fails
+                global.get 0
+                (@metadata.code.branch_hint "\00")
+                if ;; label = @7
+                  i32.const 3
+                  call 3
+                  br $retry
+                end
+                drop
+              end
+              br 1 (;@4;)
+            end
+            local.set 1
+            br $done
+          end
+        end
+      end
+      return
+    end
+  )
+  (func (;2;) (type 3) (param i32 i32)
+    (local i32)
+    global.get 1
+    local.set 2
+    local.get 2
+    local.get 0
+    i32.store 1 align=1
+    local.get 2
+    local.get 1
+    i32.store 1 offset=4 align=1
+    i32.const 1
+    global.set 0
+    local.get 2
+    i32.const 8
+    i32.add
+    global.set 1
+  )
+  (func (;3;) (type 4) (param i32)
+    (local i32)
+    global.get 1
+    local.set 1
+    local.get 1
+    local.get 0
+    i32.store 1 align=1
+    i32.const 1
+    global.set 0
+    local.get 1
+    i32.const 4
+    i32.add
+    global.set 1
+  )
+  (func (;4;) (type 5))
+)
