@@ -167,7 +167,7 @@ impl Job {
             memories.push(writer.memory(memory.data(&self.instance.store), maximum)?);
         }
         let wasi = self.instance.wasi()?.save(&mut writer)?;
-        let sequence = self.lineage.sequence + 1;
+        let sequence = self.lineage.sequence.saturating_add(1);
         let contents = Contents {
             workload: self.workload(),
             execution,
@@ -186,6 +186,12 @@ impl Job {
             parent: Some(summary.state_digest),
         };
         Ok(summary)
+    }
+
+    /// The number of the job's last checkpoint, over its whole life; 0 if there was none.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.lineage.sequence
     }
 
     /// What the job has used over its whole life.

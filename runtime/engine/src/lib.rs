@@ -32,10 +32,11 @@ mod outcome;
 mod restore;
 mod settings;
 
+pub use cache::{CacheLimits, Evicted, evict_cache};
 pub use control::Control;
 pub use engine::{Engine, EngineConfig};
 pub use error::Error;
-pub use file::write_atomically;
+pub use file::{write_anew, write_atomically};
 pub use job::{Job, wasi_state};
 pub use module::Module;
 pub use outcome::{BacktraceFrame, Outcome, Reason, Trap, TrapKind};
