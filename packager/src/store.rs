@@ -183,7 +183,7 @@ impl Store {
         Ok(Removed {
             digest,
             references,
-            sweep: self.sweep()?,
+            sweep: self.sweep(false)?,
         })
     }
 

@@ -173,12 +173,19 @@ fn removal_deletes_what_nothing_needs() {
     packed(&store, 2, "b:1");
     store.tag(&one, &"a:2".parse().unwrap()).unwrap();
     assert_eq!(blobs(&store), 6);
+    assert!(
+        store.needed_only_by("a:1").unwrap().is_empty(),
+        "a:2 needs them"
+    );
+    let by_digest = store.needed_only_by(&one.to_string()).unwrap();
+    assert_eq!(by_digest.len(), 3);
     let removed = store.remove("a:1").unwrap();
     assert_eq!(
         (removed.digest, removed.references),
         (one, vec!["a:1".to_owned()])
     );
     assert_eq!(removed.sweep, Sweep::Done { blobs: 0, bytes: 0 });
+    assert_eq!(store.needed_only_by("a:2").unwrap(), by_digest);
     assert!(matches!(
         store.remove("a:2").unwrap().sweep,
         Sweep::Done { blobs: 3, .. }

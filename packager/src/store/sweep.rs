@@ -5,6 +5,7 @@ use std::fs::{self, DirEntry, TryLockError};
 use std::path::Path;
 
 use super::error::StoreError;
+use super::index::Index;
 use super::ingest::BLOBS_LOCK;
 use super::{Store, files};
 use crate::artifact::Descriptor;
@@ -17,7 +18,7 @@ pub enum Sweep {
     Done {
         /// How many.
         blobs: u64,
-        /// Their bytes.
+        /// Their bytes, and those of blobs that never arrived.
         bytes: u64,
     },
     /// Something is being packed or pulled; the next removal deletes them.
@@ -28,8 +29,11 @@ pub enum Sweep {
 }
 
 impl Store {
-    /// Deletes what is not in use, unless that cannot be told now.
-    pub(super) fn sweep(&self) -> Result<Sweep, StoreError> {
+    /// Deletes what is not in use, unless that cannot be told now, or this is a `dry_run`.
+    ///
+    /// # Errors
+    /// The store cannot be read, or something not deleted.
+    pub fn sweep(&self, dry_run: bool) -> Result<Sweep, StoreError> {
         let lock = files::lock_file(&self.directory, BLOBS_LOCK)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -40,16 +44,28 @@ impl Store {
                 ));
             }
         }
-        match self.blobs_in_use() {
-            Ok(in_use) => self.delete_all_but(&in_use),
+        match self.blobs_in_use(&self.read_index()?) {
+            Ok(in_use) => self.delete_all_but(&in_use, dry_run),
             Err(error) => Ok(Sweep::Unsure(error.to_string())),
         }
     }
 
-    fn blobs_in_use(&self) -> Result<BTreeSet<Digest>, StoreError> {
+    /// The blobs that nothing needs any more once [`Store::remove`] has removed `name`.
+    ///
+    /// # Errors
+    /// There is no such name, or a manifest cannot be read: what it needs is not known.
+    pub fn needed_only_by(&self, name: &str) -> Result<BTreeSet<Digest>, StoreError> {
+        let mut index = self.read_index()?;
+        let before = self.blobs_in_use(&index)?;
+        index.remove(name)?;
+        let after = self.blobs_in_use(&index)?;
+        Ok(before.difference(&after).copied().collect())
+    }
+
+    fn blobs_in_use(&self, index: &Index) -> Result<BTreeSet<Digest>, StoreError> {
         let mut in_use = BTreeSet::new();
         let mut to_visit = Vec::new();
-        for entry in self.read_index()?.entries() {
+        for entry in index.entries() {
             to_visit.push(entry?.manifest);
         }
         while let Some(blob) = to_visit.pop() {
@@ -73,19 +89,23 @@ impl Store {
         }
     }
 
-    fn delete_all_but(&self, in_use: &BTreeSet<Digest>) -> Result<Sweep, StoreError> {
+    fn delete_all_but(
+        &self,
+        in_use: &BTreeSet<Digest>,
+        dry_run: bool,
+    ) -> Result<Sweep, StoreError> {
         let (mut blobs, mut bytes) = (0, 0);
         for entry in list(&self.blobs_directory())? {
             let name = entry.file_name();
             let digest = name.to_str().and_then(Digest::from_hex);
             if digest.is_some_and(|digest| !in_use.contains(&digest)) {
                 blobs += 1;
-                bytes += delete(&entry)?;
+                bytes += delete(&entry, dry_run)?;
             }
         }
         // Nobody is adding blobs: what is here was left by a crash.
         for entry in list(&self.ingest_directory())? {
-            delete(&entry)?;
+            bytes += delete(&entry, dry_run)?;
         }
         Ok(Sweep::Done { blobs, bytes })
     }
@@ -100,13 +120,15 @@ fn list(directory: &Path) -> Result<Vec<DirEntry>, StoreError> {
         .map_err(StoreError::io("read", directory))
 }
 
-/// Deletes a file and returns its size.
-fn delete(entry: &DirEntry) -> Result<u64, StoreError> {
+/// Deletes a file, unless this is a `dry_run`, and returns its size.
+fn delete(entry: &DirEntry, dry_run: bool) -> Result<u64, StoreError> {
     let path = entry.path();
     let size = entry
         .metadata()
         .map_err(StoreError::io("read", &path))?
         .len();
-    fs::remove_file(&path).map_err(StoreError::io("delete", &path))?;
+    if !dry_run {
+        fs::remove_file(&path).map_err(StoreError::io("delete", &path))?;
+    }
     Ok(size)
 }
