@@ -8,4 +8,5 @@ mod refused_checkpoints;
 mod refused_workloads;
 mod registry;
 mod registry_server;
+mod retention;
 mod workloads;

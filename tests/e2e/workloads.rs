@@ -94,14 +94,14 @@ impl Job {
     }
 
     fn start(&self, home: &Home, capture: &[String]) -> Done {
-        let mut command = home.command(["run", "--keep"]);
+        let mut command = home.command(["run", "--keep-scratch"]);
         command.args(&self.grants).args(capture);
         command.arg(&self.module).args(&self.arguments);
         Done::of(command)
     }
 
     fn resume(&self, home: &Home, from: &Path, capture: &[String]) -> Done {
-        let mut command = home.command(["resume", "--keep", "--module"]);
+        let mut command = home.command(["resume", "--keep-scratch", "--module"]);
         command.arg(&self.module);
         command.args(&self.grants).args(capture).arg(from);
         Done::of(command)

@@ -93,6 +93,18 @@ impl Home {
         self.adopt(Command::new(binary()), arguments)
     }
 
+    /// As [`Home::command`], with a variable of the environment.
+    pub fn command_with<A: AsRef<OsStr>>(
+        &self,
+        name: &str,
+        value: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Command {
+        let mut command = self.command(arguments);
+        command.env(name, value);
+        command
+    }
+
     /// As [`Home::command`], started by a shell that does `first` before it.
     pub fn command_after<A: AsRef<OsStr>>(
         &self,

@@ -16,7 +16,7 @@ pub(crate) const USAGE: u8 = 64;
 pub(crate) const BAD_DATA: u8 = 65;
 /// A file, artifact or job does not exist.
 pub(crate) const NO_INPUT: u8 = 66;
-/// A registry or a job does not answer, or is busy.
+/// A registry or a job does not answer, or something is in use.
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// Something that should not happen.
 pub(crate) const INTERNAL: u8 = 70;
@@ -44,7 +44,7 @@ Exit codes of every verb, when Wherry itself fails:
    64  the command line makes no sense
    65  a module, manifest, checkpoint or workload.toml was refused
    66  a file, artifact or job does not exist
-   69  a registry or a job does not answer, or is busy
+   69  a registry or a job does not answer, or something is in use
    70  something that should not happen
    73  a file cannot be created
    74  reading or writing failed: a full disk, for instance

@@ -94,8 +94,13 @@ fn label(word: &str, colour: &str) -> String {
     format!("\x1b[1;{colour}m{word}\x1b[0m")
 }
 
+/// The exit code that a failure has.
+pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
+    classify(error).0
+}
+
 /// The chain of causes in one line, without those that a message before has said already.
-fn message(error: &anyhow::Error) -> String {
+pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if message.is_empty() {
@@ -254,7 +259,7 @@ fn node(error: &NodeError) -> Class {
         ),
         NodeError::NoAnswer { .. } => (exit::UNAVAILABLE, None),
         NodeError::Refused { .. } => (exit::UNAVAILABLE, None),
-        NodeError::Record { .. } => (exit::BAD_DATA, None),
+        NodeError::Record { .. } | NodeError::OtherCheckpoint { .. } => (exit::BAD_DATA, None),
         NodeError::Io { source, .. } => (writing(source), None),
         NodeError::Engine(error) | NodeError::Checkpoint { source: error, .. } => engine(error),
         _ => (exit::INTERNAL, None),

@@ -74,8 +74,13 @@ impl Home {
         JobStore::new(self.0.join("jobs"))
     }
 
+    /// The directory of compiled modules.
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.0.join("cache")
+    }
+
     pub(crate) fn engine(&self) -> anyhow::Result<Engine> {
-        let cache_dir = Some(self.0.join("cache"));
+        let cache_dir = Some(self.cache());
         Ok(Engine::new(EngineConfig { cache_dir })?)
     }
 }

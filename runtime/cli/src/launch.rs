@@ -1,5 +1,6 @@
 //! Running a job in this process: what `run` and `resume` have in common.
 
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,9 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use wherry_engine::{Control, Job, Limits, Reason, Scratch, Settings, Stdio};
-use wherry_node::{ActiveJob, ControlSocket, Ending, Event, Plan, Requests, State, supervise};
+use wherry_node::{
+    ActiveJob, ControlSocket, Ending, Event, Plan, Requests, Retention, State, supervise,
+};
 use wherry_packager::{parse_bytes, parse_duration};
 
 use crate::commands::Context;
@@ -33,9 +36,25 @@ pub(crate) struct CheckpointArgs {
     /// Go on after a checkpoint, instead of exiting with 85
     #[arg(long = "continue")]
     go_on: bool,
+    /// Keep the last N checkpoints in the job's directory [default: 2]
+    #[arg(long, value_name = "N")]
+    keep: Option<NonZeroU32>,
+    /// Keep every Kth of them as well, even when the job has ended
+    #[arg(long, value_name = "K")]
+    keep_every: Option<NonZeroU64>,
     /// Keep the scratch directory when the job has ended
     #[arg(long)]
-    keep: bool,
+    keep_scratch: bool,
+}
+
+impl CheckpointArgs {
+    /// What was asked for in the place of `before`.
+    pub(crate) fn retention(&self, before: Retention) -> Retention {
+        Retention {
+            last: self.keep.unwrap_or(before.last),
+            every: self.keep_every.or(before.every),
+        }
+    }
 }
 
 /// What a job may use.
@@ -74,7 +93,7 @@ pub(crate) struct Launch {
     interrupted: Arc<AtomicBool>,
     plan: Plan,
     countdown: Option<u64>,
-    keep: bool,
+    keep_scratch: bool,
 }
 
 impl Launch {
@@ -92,7 +111,7 @@ impl Launch {
                 go_on: args.go_on,
             },
             countdown: args.checkpoint_at,
-            keep: args.keep,
+            keep_scratch: args.keep_scratch,
         })
     }
 
@@ -137,8 +156,16 @@ impl Launch {
         let json = context.output.json;
         let mut observe = |event: Event<'_>| observe(json, &event);
         let (requests, plan) = (&self.requests, self.plan);
-        let ending = supervise(job, active, socket, requests, plan, self.keep, &mut observe)
-            .with_context(|| whereabouts(context, &id))?;
+        let ending = supervise(
+            job,
+            active,
+            socket,
+            requests,
+            plan,
+            self.keep_scratch,
+            &mut observe,
+        )
+        .with_context(|| whereabouts(context, &id))?;
         let report = Report {
             id: &id,
             ready,
@@ -184,6 +211,11 @@ fn observe(json: bool, event: &Event<'_>) {
         Event::CheckpointFailed(error) => {
             warn(format!(
                 "no checkpoint was written, the job goes on: {error}"
+            ));
+        }
+        Event::NotDeleted(error) => {
+            warn(format!(
+                "a checkpoint that is not kept is still there: {error}"
             ));
         }
     }

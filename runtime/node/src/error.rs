@@ -61,6 +61,16 @@ pub enum Error {
         /// Why.
         source: wherry_engine::Error,
     },
+    /// A file is not the checkpoint that it should be.
+    #[error("{} is not checkpoint {sequence} of the job: {reason}", path.display())]
+    OtherCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// The number of the checkpoint that it should be.
+        sequence: u64,
+        /// How that is known.
+        reason: String,
+    },
     /// A file or directory could not be used.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

@@ -6,22 +6,29 @@
 //!   lock          locked by the process that runs the job, so a killed one is found out
 //!   control.sock  where that process takes requests
 //!   scratch/      the job's own files while it runs
-//!   checkpoint    its last checkpoint, unless it went elsewhere
+//!   checkpoints/  its own checkpoints, by their numbers
+//!   checkpoint    the only one, where an older version had it
 //! ```
 
+mod checkpoints;
 mod control;
 mod error;
+mod gc;
 mod lock;
 mod protocol;
 mod record;
 mod requests;
+mod retention;
 mod store;
 mod supervisor;
 
+pub use checkpoints::{Aside, Checkpoint, Standing};
 pub use control::{ControlSocket, ask};
 pub use error::Error;
+pub use gc::{Finding, Leftover};
 pub use protocol::{Answer, Question};
 pub use record::{Checkpointed, End, MountRecord, Record, State, Status};
 pub use requests::Requests;
+pub use retention::{Retention, Why};
 pub use store::{ActiveJob, JobInfo, JobStore};
 pub use supervisor::{Ending, Event, Plan, supervise};

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-/// The version of the record's format that is written, and the only one that is read.
-pub(crate) const FORMAT: u32 = 1;
+use crate::Retention;
+
+/// The version of the record's format that is written. All up to it are read.
+pub(crate) const FORMAT: u32 = 2;
 
 /// What a node remembers of a job: enough to show it and to resume it with the same grants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +36,11 @@ pub struct Record {
     pub created: u64,
     /// How the job stands, as far as whoever ran it could say.
     pub status: Status,
-    /// Its last checkpoint.
-    pub checkpoint: Option<Checkpointed>,
+    /// Its checkpoints, the newest last: those that it keeps itself, and the last of those that
+    /// went elsewhere.
+    pub checkpoints: Vec<Checkpointed>,
+    /// Which of its own checkpoints it keeps.
+    pub retention: Retention,
 }
 
 /// A directory of the host that a job has.
@@ -94,6 +100,9 @@ pub enum End {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpointed {
+    /// Its number among those of the job, from 1; 0 if the version that wrote it did not note
+    /// it.
+    pub sequence: u64,
     /// The file.
     pub path: PathBuf,
     /// Identifies the state, `sha256:…`.
@@ -140,8 +149,47 @@ impl Record {
             scratch: None,
             created: since,
             status: Status::running(),
-            checkpoint: None,
+            checkpoints: Vec::new(),
+            retention: Retention::default(),
         }
+    }
+
+    /// Reads a record of any format that there was.
+    ///
+    /// # Errors
+    /// It is no record, or of a version to come.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
+        let damaged = |error| format!("is not the record of a job: {error}");
+        let mut value: Value = serde_json::from_slice(text).map_err(damaged)?;
+        match value["format"].as_u64() {
+            Some(1) => from_format_1(&mut value),
+            Some(format) if format != u64::from(FORMAT) => {
+                return Err(format!("has format {format}, only 1 to {FORMAT} are known"));
+            }
+            _ => {}
+        }
+        serde_json::from_value(value).map_err(damaged)
+    }
+
+    /// The last checkpoint that was noted.
+    #[must_use]
+    pub fn last_checkpoint(&self) -> Option<&Checkpointed> {
+        self.checkpoints.last()
+    }
+
+    /// Notes a checkpoint that was written. What it took the place of is forgotten, and so are
+    /// those of the user's files that are older than as many as the job keeps of its own.
+    pub(crate) fn note(&mut self, done: Checkpointed, is_own: impl Fn(&Checkpointed) -> bool) {
+        self.checkpoints.retain(|known| known.path != done.path);
+        self.checkpoints.push(done);
+        let last = self.retention.last.get() as usize;
+        let mut elsewhere = self.checkpoints.iter().filter(|one| !is_own(one)).count();
+        self.checkpoints.retain(|known| {
+            is_own(known) || {
+                elsewhere -= 1;
+                elsewhere < last
+            }
+        });
     }
 
     /// How the job stands, given whether a process has its lock.
@@ -153,6 +201,24 @@ impl Record {
             (Status::Ended { .. }, false) => State::Ended,
         }
     }
+}
+
+/// There was one checkpoint, and its number was not noted.
+fn from_format_1(record: &mut Value) {
+    let Some(fields) = record.as_object_mut() else {
+        return;
+    };
+    let mut last = fields.remove("checkpoint").unwrap_or_default();
+    let checkpoints = match last.as_object_mut() {
+        Some(last) => {
+            last.insert("sequence".to_owned(), json!(0));
+            json!([last])
+        }
+        None => json!([]),
+    };
+    fields.insert("checkpoints".to_owned(), checkpoints);
+    fields.insert("retention".to_owned(), json!(Retention::default()));
+    fields.insert("format".to_owned(), json!(FORMAT));
 }
 
 impl Status {
@@ -215,6 +281,55 @@ mod tests {
         assert_eq!(record.state(false), State::Ended);
     }
 
+    /// As the version before the directory of checkpoints wrote it.
+    const FORMAT_1: &str = r#"{"format": 1, "id": "3f9c2a11", "workload": "w",
+        "module": "sha256:00", "manifest": null, "args": ["w"], "mounts": [], "scratch": "/",
+        "created": 1, "status": {"state": "suspended", "at": 2, "reason": "r"},
+        "checkpoint": {"path": "/jobs/3f9c2a11/checkpoint", "state_digest": "sha256:01",
+        "bytes": 3, "raw_bytes": 4, "pause_us": 5, "at": 6}}"#;
+
+    #[test]
+    fn records_of_the_format_before_are_read() {
+        let record = Record::parse(FORMAT_1.as_bytes()).unwrap();
+        let last = record.last_checkpoint().unwrap();
+        assert_eq!((last.sequence, last.at), (0, 6));
+        assert_eq!(record.retention, Retention::default());
+        let again = serde_json::to_vec(&record).unwrap();
+        assert_eq!(Record::parse(&again).unwrap(), record);
+        let never = FORMAT_1.replace(r#""path""#, r#""way""#);
+        assert!(Record::parse(never.as_bytes()).is_err());
+        let later = FORMAT_1.replace(r#""format": 1"#, r#""format": 3"#);
+        let refused = Record::parse(later.as_bytes()).unwrap_err();
+        assert!(refused.contains("format 3"), "{refused}");
+    }
+
+    #[test]
+    fn of_the_users_files_the_last_are_remembered() {
+        let mut record = Record::parse(FORMAT_1.as_bytes()).unwrap();
+        let written = |sequence: u64, path: &str| Checkpointed {
+            sequence,
+            path: path.into(),
+            ..record.checkpoints[0].clone()
+        };
+        let steps = [
+            (1, "own"),
+            (2, "a"),
+            (3, "b"),
+            (4, "b"),
+            (5, "c"),
+            (6, "own-2"),
+        ];
+        let steps = steps.map(|(sequence, path)| written(sequence, path));
+        record.checkpoints.clear();
+        for done in steps {
+            let own =
+                |one: &Checkpointed| one.path.starts_with("own") || one.path.starts_with("own-2");
+            record.note(done, own);
+        }
+        let left = record.checkpoints.iter().map(|one| one.sequence);
+        assert_eq!(left.collect::<Vec<_>>(), [1, 4, 5, 6]);
+    }
+
     proptest::proptest! {
         #[test]
         fn a_damaged_record_is_read_or_refused(flip: usize, bit in 0..8u8) {
@@ -222,7 +337,7 @@ mod tests {
             let mut bytes = serde_json::to_vec(&record).unwrap();
             let place = flip % bytes.len();
             bytes[place] ^= 1 << bit;
-            if let Ok(record) = serde_json::from_slice::<Record>(&bytes) {
+            if let Ok(record) = Record::parse(&bytes) {
                 proptest::prop_assert!(serde_json::to_vec(&record).is_ok());
             }
         }

@@ -7,14 +7,14 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::checkpoints::{self, Checkpoint};
 use crate::lock::{is_locked, open_lock, try_lock};
-use crate::record::{FORMAT, now};
+use crate::record::now;
 use crate::{Error, Record, State, Status};
 
-const RECORD: &str = "job.json";
+pub(crate) const RECORD: &str = "job.json";
 pub(crate) const SOCKET: &str = "control.sock";
-const SCRATCH: &str = "scratch";
-const CHECKPOINT: &str = "checkpoint";
+pub(crate) const SCRATCH: &str = "scratch";
 
 /// Larger than the record of a job with all the arguments that the system lets pass.
 const MAX_RECORD: u64 = 16 << 20;
@@ -87,16 +87,22 @@ impl JobStore {
     /// # Errors
     /// The directory cannot be read.
     pub fn list(&self) -> Result<Vec<Result<JobInfo, Error>>, Error> {
-        let entries = match fs::read_dir(&self.directory) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(Error::io("read", &self.directory))?,
-        };
-        let directories = entries.flatten().map(|entry| entry.path());
+        let directories = self.directories()?.into_iter();
         // Without a record it is being made, or removed.
         let directories = directories.filter(|directory| directory.join(RECORD).exists());
         let mut jobs: Vec<_> = directories.map(read_job).collect();
         jobs.sort_by_key(|job| job.as_ref().map_or(0, |job| job.record.created));
         Ok(jobs)
+    }
+
+    /// The directories of jobs, and of what was one or may become one.
+    pub(crate) fn directories(&self) -> Result<Vec<PathBuf>, Error> {
+        let entries = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(Error::io("read", &self.directory))?,
+        };
+        let directories = entries.flatten().map(|entry| entry.path());
+        Ok(directories.filter(|path| path.is_dir()).collect())
     }
 
     /// The job with this id, or the only one whose id begins so.
@@ -130,7 +136,7 @@ impl JobStore {
     /// The directory cannot be read.
     pub fn with_checkpoint(&self, state_digest: &str) -> Result<Option<JobInfo>, Error> {
         let is_it = |job: &JobInfo| {
-            let checkpoint = job.record.checkpoint.as_ref();
+            let checkpoint = job.record.last_checkpoint();
             checkpoint.is_some_and(|checkpoint| checkpoint.state_digest == state_digest)
         };
         Ok(self.list()?.into_iter().flatten().rfind(is_it))
@@ -168,10 +174,21 @@ impl JobInfo {
         })
     }
 
-    /// Where its last checkpoint is, if it has one.
+    /// Its checkpoints, the newest last, with those that were set aside.
+    ///
+    /// # Errors
+    /// Their directory cannot be read.
+    pub fn checkpoints(&self) -> Result<Vec<Checkpoint>, Error> {
+        checkpoints::list(&self.record, &self.directory)
+    }
+
+    /// The last of its checkpoints that it could go on from, if there is one.
     #[must_use]
-    pub fn checkpoint(&self) -> Option<PathBuf> {
-        checkpoint_of(&self.record, &self.directory)
+    pub fn last_checkpoint(&self) -> Option<Checkpoint> {
+        self.checkpoints()
+            .ok()?
+            .into_iter()
+            .rfind(Checkpoint::is_usable)
     }
 
     /// Whether a process runs it now.
@@ -191,10 +208,12 @@ impl ActiveJob {
         &self.directory
     }
 
-    /// Where checkpoints go that have no other place.
-    #[must_use]
-    pub fn default_checkpoint(&self) -> PathBuf {
-        self.directory.join(CHECKPOINT)
+    /// Its checkpoints, the newest last, with those that were set aside.
+    ///
+    /// # Errors
+    /// Their directory cannot be read.
+    pub fn checkpoints(&self) -> Result<Vec<Checkpoint>, Error> {
+        checkpoints::list(&self.record, &self.directory)
     }
 
     /// Where the scratch directory is, made anew and empty: what a suspended job had in it is
@@ -219,14 +238,6 @@ impl ActiveJob {
     pub fn remove_scratch(&self) -> Result<(), Error> {
         let path = self.directory.join(SCRATCH);
         ignore_missing(fs::remove_dir_all(&path)).map_err(Error::io("remove", &path))
-    }
-
-    /// Deletes the checkpoint in the job's directory.
-    pub(crate) fn remove_default_checkpoint(&mut self) -> Result<(), Error> {
-        let path = self.default_checkpoint();
-        ignore_missing(fs::remove_file(&path)).map_err(Error::io("remove", &path))?;
-        self.record.checkpoint.take_if(|last| last.path == path);
-        Ok(())
     }
 
     /// Marks the job as running in this process.
@@ -264,7 +275,7 @@ impl ActiveJob {
     }
 }
 
-fn read_job(directory: PathBuf) -> Result<JobInfo, Error> {
+pub(crate) fn read_job(directory: PathBuf) -> Result<JobInfo, Error> {
     // First the lock: a job that ends in between is shown as it ended.
     let locked = is_locked(&directory)?;
     let record = read_record(&directory)?;
@@ -285,23 +296,11 @@ fn read_record(directory: &Path) -> Result<Record, Error> {
         path: path.clone(),
         reason,
     };
-    let record: Record = serde_json::from_slice(&text)
-        .map_err(|error| refused(format!("is not the record of a job: {error}")))?;
-    if record.format != FORMAT {
-        let reason = format!("has format {}, only {FORMAT} is known", record.format);
-        return Err(refused(reason));
-    }
+    let record = Record::parse(&text).map_err(refused)?;
     if directory.file_name() != Some(record.id.as_ref()) {
         return Err(refused("is of another job".to_owned()));
     }
     Ok(record)
-}
-
-fn checkpoint_of(record: &Record, directory: &Path) -> Option<PathBuf> {
-    let recorded = record.checkpoint.as_ref().map(|last| last.path.clone());
-    // One that was written when its process was killed before it could note it.
-    let own = || Some(directory.join(CHECKPOINT)).filter(|path| path.exists());
-    recorded.or_else(own)
 }
 
 fn save(directory: &Path, record: &Record, durable: bool) -> Result<(), Error> {
@@ -336,7 +335,7 @@ fn private_directories(directory: &Path) -> Result<(), Error> {
         .map_err(Error::io("create", directory))
 }
 
-fn ignore_missing(result: std::io::Result<()>) -> std::io::Result<()> {
+pub(crate) fn ignore_missing(result: std::io::Result<()>) -> std::io::Result<()> {
     result.or_else(|error| match error.kind() {
         ErrorKind::NotFound => Ok(()),
         _ => Err(error),
@@ -380,7 +379,7 @@ mod tests {
         drop(job); // as when the process is killed: nothing is noted
         let lost = store.find(&id[..4]).unwrap();
         assert_eq!(lost.state, State::Lost);
-        assert_eq!(lost.checkpoint(), None);
+        assert_eq!(lost.last_checkpoint(), None);
         let mut again = lost.activate().unwrap();
         again.end(End::Exited(0)).unwrap();
         drop(again);
@@ -388,16 +387,6 @@ mod tests {
         store.remove(store.find(&id).unwrap()).unwrap();
         assert!(matches!(store.find(&id), Err(Error::NoSuchJob(_))));
         assert!(store.list().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_checkpoint_that_could_not_be_noted_is_found() {
-        let (_directory, store) = store();
-        let job = store.create(record()).unwrap();
-        fs::write(job.default_checkpoint(), "").unwrap();
-        let (id, path) = (job.record.id.clone(), job.default_checkpoint());
-        drop(job);
-        assert_eq!(store.find(&id).unwrap().checkpoint(), Some(path));
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! Runs a job to its end or its suspension, and writes its checkpoints on the way.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wherry_engine::{Job, Outcome, Reason, Trap, write_atomically};
+use wherry_engine::{Job, Outcome, Reason, Trap, write_anew, write_atomically};
 use wherry_snapshot::hex;
 
 use crate::record::now;
 use crate::requests::CheckpointRequest;
+use crate::retention::delete;
 use crate::{ActiveJob, Answer, Checkpointed, ControlSocket, End, Error, Requests, Status};
 
 /// The shortest time from one regular checkpoint to the next.
@@ -46,6 +47,8 @@ pub enum Event<'a> {
     Checkpointed(&'a Checkpointed),
     /// A checkpoint could not be written. The job goes on.
     CheckpointFailed(&'a Error),
+    /// An older checkpoint, which the job does not keep, could not be deleted.
+    NotDeleted(&'a Error),
 }
 
 /// Runs `job` until it ends or is suspended. `keep` its scratch directory when it has ended.
@@ -101,7 +104,9 @@ impl Supervisor<'_> {
                 Outcome::Exited(code) => return Ok(Ending::Exited(code)),
                 Outcome::Trapped(trap) => return Ok(Ending::Trapped(trap)),
                 Outcome::Stopped(Reason::Killed) => {
-                    return Ok(Ending::Killed(self.active.record.checkpoint.clone()));
+                    return Ok(Ending::Killed(
+                        self.active.record.last_checkpoint().cloned(),
+                    ));
                 }
                 Outcome::Stopped(reason) => {
                     if let Some(checkpoint) = self.stopped(reason)? {
@@ -117,15 +122,14 @@ impl Supervisor<'_> {
         let stopped = Instant::now();
         let mut requests = self.requests.take();
         requests.extend(self.due(reason));
-        let (mut last, mut written) = (None, Vec::new());
+        let mut last = None;
+        let mut written: Vec<(Option<PathBuf>, Checkpointed)> = Vec::new();
         for request in requests {
-            let path = self.destination(&request);
-            let known = written
-                .iter()
-                .find(|done: &&Checkpointed| done.path == path);
+            let to = self.destination(&request);
+            let known = written.iter().find(|(known, _)| *known == to);
             let done = match known {
-                Some(done) => done.clone(),
-                None => match self.write(&path, stopped) {
+                Some((_, done)) => done.clone(),
+                None => match self.write(to.clone(), stopped) {
                     Ok(done) => done,
                     Err(error) => {
                         self.failed(request, error, stopped)?;
@@ -133,7 +137,7 @@ impl Supervisor<'_> {
                     }
                 },
             };
-            written.push(done.clone());
+            written.push((to, done.clone()));
             match (request.go_on, request.reply) {
                 (true, Some(reply)) => drop(reply.send(Answer::Checkpointed(done))),
                 (true, None) => {}
@@ -162,31 +166,49 @@ impl Supervisor<'_> {
         })
     }
 
-    fn destination(&self, request: &CheckpointRequest) -> PathBuf {
+    /// The user's file that a checkpoint goes to; none if it is the job's own.
+    fn destination(&self, request: &CheckpointRequest) -> Option<PathBuf> {
         let asked = request.to.as_ref().or(self.plan.checkpoint_to.as_ref());
-        asked.map_or_else(|| self.active.default_checkpoint(), Clone::clone)
+        asked.cloned()
     }
 
-    /// Replaces the file at `path` as a whole or not at all.
-    fn write(&mut self, path: &Path, stopped: Instant) -> Result<Checkpointed, Error> {
-        let written = write_atomically(path, |file| self.job.checkpoint(file));
+    /// Writes a file as a whole or not at all: one of the user's is replaced, the job's own are
+    /// never.
+    fn write(&mut self, to: Option<PathBuf>, stopped: Instant) -> Result<Checkpointed, Error> {
+        let sequence = self.job.sequence().saturating_add(1);
+        let is_own = to.is_none();
+        let path = to.map_or_else(|| self.active.own_checkpoint(sequence), Ok)?;
+        let job = &mut self.job;
+        let written = if is_own {
+            write_anew(&path, |file| job.checkpoint(file))
+        } else {
+            write_atomically(&path, |file| job.checkpoint(file))
+        };
         let summary = written.map_err(|source| Error::Checkpoint {
-            path: path.to_owned(),
+            path: path.clone(),
             source,
         })?;
         let pause = stopped.elapsed().as_micros();
         let done = Checkpointed {
-            path: path.to_owned(),
+            sequence,
+            path,
             state_digest: format!("sha256:{}", hex(&summary.state_digest)),
             bytes: summary.bytes,
             raw_bytes: summary.chunk_bytes,
             pause_us: u64::try_from(pause).unwrap_or(u64::MAX),
             at: now(),
         };
-        self.active.record.checkpoint = Some(done.clone());
-        self.active.save(true)?;
-        (self.observe)(Event::Checkpointed(&done));
+        self.note(&done)?;
         Ok(done)
+    }
+
+    fn note(&mut self, done: &Checkpointed) -> Result<(), Error> {
+        let of_no_use = self.active.keep(done.clone())?;
+        (self.observe)(Event::Checkpointed(done));
+        if let Err(error) = delete(&of_no_use) {
+            (self.observe)(Event::NotDeleted(&error));
+        }
+        Ok(())
     }
 
     /// A checkpoint could not be written. What the job has done so far is not thrown away
@@ -205,9 +227,8 @@ impl Supervisor<'_> {
             }
             return Ok(());
         }
-        let own = self.active.default_checkpoint();
-        if self.write(&own, stopped).is_ok() {
-            let reason = format!("the checkpoint went to {} instead", own.display());
+        if let Ok(own) = self.write(None, stopped) {
+            let reason = format!("the checkpoint went to {} instead", own.path.display());
             self.suspend(&reason)?;
         }
         Err(error)
@@ -235,7 +256,7 @@ fn conclude(
     match &ending {
         Ok(Ending::Suspended(reason, _)) => suspend(&mut active, &reason.to_string())?,
         Ok(Ending::Exited(code)) => {
-            active.remove_default_checkpoint()?;
+            active.remove_checkpoints()?;
             active.end(End::Exited(*code))?;
         }
         Ok(Ending::Trapped(trap)) => active.end(End::Trapped(trap.message.clone()))?,

@@ -90,7 +90,7 @@ impl Inspect {
         if let Some(guest) = &record.scratch {
             text += &format!("\nscratch     {guest:?}");
         }
-        if let Some(last) = &record.checkpoint {
+        if let Some(last) = record.last_checkpoint() {
             let (path, at) = (last.path.display(), time(last.at));
             text += &format!("\ncheckpoint  {path}, {at}, {}", size(last.bytes));
             text += &format!("\n            {}", last.state_digest);

@@ -1,8 +1,10 @@
 //! The verbs of the command line, one file each.
 
 mod checkpoint;
+mod checkpoints;
 mod completions;
 mod demo;
+mod gc;
 mod images;
 mod init;
 mod inspect;
@@ -72,10 +74,12 @@ pub(crate) struct Global {
 enum Verb {
     Run(run::Run),
     Checkpoint(checkpoint::Checkpoint),
+    Checkpoints(checkpoints::Checkpoints),
     Resume(resume::Resume),
     Ps(ps::Ps),
     Kill(kill::Kill),
     Jobs(jobs::Jobs),
+    Gc(gc::Gc),
     Inspect(inspect::Inspect),
     Init(init::Init),
     Pack(pack::Pack),
@@ -112,9 +116,11 @@ pub(crate) fn run(cli: Cli, started: Instant) -> anyhow::Result<u8> {
         Verb::Run(verb) => return verb.execute(context),
         Verb::Resume(verb) => return verb.execute(context),
         Verb::Checkpoint(verb) => verb.execute(context),
+        Verb::Checkpoints(verb) => verb.execute(context),
         Verb::Ps(verb) => verb.execute(context),
         Verb::Kill(verb) => verb.execute(context),
         Verb::Jobs(verb) => verb.execute(context),
+        Verb::Gc(verb) => verb.execute(context),
         Verb::Inspect(verb) => verb.execute(context),
         Verb::Init(verb) => verb.execute(context),
         Verb::Pack(verb) => verb.execute(context),

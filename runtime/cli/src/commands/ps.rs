@@ -47,7 +47,7 @@ impl Ps {
 pub(crate) fn value(job: &JobInfo) -> Value {
     let mut value = json!(job.record);
     value["state"] = json!(job.state);
-    value["checkpoint_file"] = json!(job.checkpoint());
+    value["checkpoint_file"] = json!(job.last_checkpoint().map(|last| last.path));
     value
 }
 
@@ -57,11 +57,10 @@ fn row(job: &JobInfo) -> Vec<String> {
         (Status::Ended { end, .. }, State::Ended) => end.to_string(),
         (_, state) => state.to_string(),
     };
-    let checkpoint = match (&record.checkpoint, job.checkpoint()) {
-        (Some(last), _) => format!("{} {}", time(last.at), size(last.bytes)),
-        (None, Some(_)) => "yes".to_owned(),
-        (None, None) => "-".to_owned(),
-    };
+    let checkpoint = job.last_checkpoint().map_or("-".to_owned(), |last| {
+        let at = last.at.map_or("-".to_owned(), time);
+        format!("{at} {}", last.bytes.map_or("missing".to_owned(), size))
+    });
     vec![
         record.id.clone(),
         state,

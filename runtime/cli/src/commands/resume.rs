@@ -1,21 +1,25 @@
 //! `wherry resume`
 
+mod fallback;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use wherry_engine::{Job, Limits, Module, Settings};
-use wherry_node::{ActiveJob, ControlSocket, End, JobInfo, MountRecord, Record, State, Status};
+use clap::builder::FalseyValueParser;
+use serde_json::{Value, json};
+use wherry_engine::{Job, Settings};
+use wherry_node::{ActiveJob, ControlSocket, JobInfo, MountRecord, Record, State};
 use wherry_snapshot::{Contents, Reader};
 use wherry_wasi::WasiState;
 
 use super::Context;
-use crate::exit;
 use crate::failure::Refusal;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
 use crate::workload::{self, module_of_checkpoint, text_of};
+use crate::{exit, output};
 
 /// Go on with a job from its checkpoint, and exit with its code
 ///
@@ -24,11 +28,15 @@ use crate::workload::{self, module_of_checkpoint, text_of};
 /// there. A job of this machine gets the directories again that it had; a checkpoint from
 /// elsewhere needs a --dir for each of them. Limits that are given replace those that the job
 /// was started with; the others stay.
+///
+/// If the newest checkpoint of a JOB is damaged, the job goes on from the one before, with a
+/// warning that says what is lost. With --strict it does not.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   wherry resume 3f9c2a11
   wherry resume job.ckpt
+  wherry resume --checkpoint 7 3f9c2a11    back to an older one: `wherry checkpoints` lists them
   wherry resume --cpu-time 2h 3f9c2a11     when its time was up
   wherry resume --module prog.wasm --dir data::/in::ro job.ckpt")]
 pub(crate) struct Resume {
@@ -38,43 +46,67 @@ pub(crate) struct Resume {
     /// The module, if it is not in the store
     #[arg(long, value_name = "MODULE.wasm")]
     module: Option<PathBuf>,
+    /// Go on from the checkpoint of JOB with this number, and from no other
+    #[arg(long, value_name = "SEQUENCE")]
+    checkpoint: Option<u64>,
+    /// Refuse to go on from an older checkpoint because the newest is damaged
+    #[arg(long, env = "WHERRY_STRICT", value_parser = FalseyValueParser::new())]
+    strict: bool,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
     checkpoints: CheckpointArgs,
     /// What to go on with
     #[arg(value_name = "FILE|JOB", help_heading = "Arguments")]
-    checkpoint: String,
+    what: String,
 }
 
-/// A checkpoint, and the job of this machine that it belongs to.
-struct Found {
-    path: PathBuf,
-    reader: Reader<File>,
-    job: Option<JobInfo>,
-    /// Whether the job was named, and not the file.
-    by_job: bool,
+/// A job that can go on.
+struct Ready {
+    job: Job,
+    wasm: Vec<u8>,
+    /// The number of the checkpoint.
+    sequence: u64,
 }
 
 impl Resume {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<u8> {
         let launch = Launch::prepare(&self.checkpoints, context)?;
-        let found = self.find(context)?;
-        let contents = found.reader.contents();
-        let digest = &contents.workload.module;
-        let wasm = module_of_checkpoint(&context.home, self.module.as_deref(), digest)?;
-        let mounts = self.mounts(&found, contents)?;
-        let module = context.home.engine()?.load(wasm.clone());
-        let (mut active, adopted) = activate(context, found.job, contents, mounts)?;
-        let limits = self.limits.limits(&Default::default());
-        let job = start(&launch, &module, &found.reader, &active, limits);
-        match job.with_context(|| format!("cannot resume {}", found.path.display())) {
-            Ok((job, socket)) => {
-                if self.module.is_some() {
-                    workload::keep(&context.home, &wasm)?;
-                }
-                active.begin()?;
-                launch.run(context, job, active, socket)
+        if !Path::new(&self.what).is_file() {
+            return self.job(context, launch);
+        }
+        if self.checkpoint.is_some() {
+            let message = format!("{} is one checkpoint: there is no other in it", self.what);
+            let hint = "`wherry checkpoints JOB` lists those of a job";
+            return Err(Refusal::new(exit::USAGE, message).hint(hint).into());
+        }
+        self.file(context, launch)
+    }
+
+    /// Goes on from a file: with the job that it is the last checkpoint of, or else with
+    /// another job.
+    fn file(&self, context: &Context, launch: Launch) -> anyhow::Result<u8> {
+        let path = Path::new(&self.what);
+        let failed = || format!("cannot resume {}", path.display());
+        let reader = open(path).with_context(failed)?;
+        let digest = text_of(&reader.state_digest());
+        let known = context.home.jobs().with_checkpoint(&digest)?;
+        // Whoever lends directories lends all of them.
+        let had = known.as_ref().filter(|_| self.dir.is_empty());
+        let had = had.map_or(&[][..], |job| &job.record.mounts);
+        let mounts = self.mounts(had, reader.contents())?;
+        // Before there is a job: it may not be here.
+        let wasm = self.module_of(context, reader.contents())?;
+        let (mut active, adopted) = activate(context, known, reader.contents(), mounts)?;
+        let ready = launch.listen(&active).and_then(|socket| {
+            let ready = self.ready(context, &launch, &active, &reader, wasm);
+            Ok((ready?, socket))
+        });
+        match ready.with_context(failed) {
+            Ok((ready, socket)) => {
+                active.go_on_from(ready.sequence, &[])?;
+                let from = json!({ "sequence": ready.sequence, "path": path, "state": digest });
+                self.go_on(context, launch, active, ready, socket, from, &[])
             }
             Err(error) if adopted => {
                 // It is suspended as before.
@@ -88,46 +120,61 @@ impl Resume {
         }
     }
 
-    fn find(&self, context: &Context) -> anyhow::Result<Found> {
-        let name = &self.checkpoint;
-        if Path::new(name).is_file() {
-            let reader = open(Path::new(name))?;
-            let digest = text_of(&reader.state_digest());
-            let job = context.home.jobs().with_checkpoint(&digest)?;
-            return Ok(Found {
-                path: name.into(),
-                reader,
-                job,
-                by_job: false,
-            });
-        }
-        let job = context
-            .home
-            .jobs()
-            .find(name)
-            .with_context(|| format!("`{name}` is neither a file nor a job"))?;
-        let path = checkpoint_of(&job)?;
-        Ok(Found {
-            reader: open(&path)?,
-            path,
-            job: Some(job),
-            by_job: true,
+    /// Compiles the module, and restores the state.
+    fn ready(
+        &self,
+        context: &Context,
+        launch: &Launch,
+        active: &ActiveJob,
+        reader: &Reader<File>,
+        wasm: Vec<u8>,
+    ) -> anyhow::Result<Ready> {
+        let module = context.home.engine()?.load(wasm.clone());
+        let settings = Settings {
+            limits: self.limits.limits(&Default::default()),
+            ..launch.settings(active)?
+        };
+        Ok(Ready {
+            job: Job::resume(&module, reader, settings, launch.control())?,
+            wasm,
+            sequence: reader.contents().lineage.sequence,
         })
     }
 
-    /// The directories that the job gets: those that are given, and those that its record
-    /// has. What it could only read, it can only read.
-    fn mounts(&self, found: &Found, contents: &Contents) -> anyhow::Result<Vec<MountRecord>> {
+    fn module_of(&self, context: &Context, contents: &Contents) -> anyhow::Result<Vec<u8>> {
+        let digest = &contents.workload.module;
+        module_of_checkpoint(&context.home, self.module.as_deref(), digest)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they have nothing in common")]
+    fn go_on(
+        &self,
+        context: &Context,
+        launch: Launch,
+        mut active: ActiveJob,
+        ready: Ready,
+        socket: ControlSocket,
+        from: Value,
+        damaged: &[Value],
+    ) -> anyhow::Result<u8> {
+        if self.module.is_some() {
+            workload::keep(&context.home, &ready.wasm)?;
+        }
+        active.record.retention = self.checkpoints.retention(active.record.retention);
+        active.begin()?;
+        if context.output.json {
+            output::note(json!({ "event": "resumed", "from": from, "damaged": damaged }));
+        }
+        launch.run(context, ready.job, active, socket)
+    }
+
+    /// The directories that the job gets: those that are given, and those of `had` that are
+    /// not. What it could only read, it can only read.
+    fn mounts(&self, had: &[MountRecord], contents: &Contents) -> anyhow::Result<Vec<MountRecord>> {
         let mut mounts = mounts::records(&self.dir)?;
-        if let Some(job) = found
-            .job
-            .as_ref()
-            .filter(|_| found.by_job || mounts.is_empty())
-        {
-            for known in &job.record.mounts {
-                if mounts.iter().all(|given| given.guest != known.guest) {
-                    mounts.push(known.clone());
-                }
+        for known in had {
+            if mounts.iter().all(|given| given.guest != known.guest) {
+                mounts.push(known.clone());
             }
         }
         for had in &contents.settings.mounts {
@@ -140,28 +187,7 @@ impl Resume {
 }
 
 fn open(path: &Path) -> anyhow::Result<Reader<File>> {
-    let failed = || format!("cannot resume {}", path.display());
-    let file = File::open(path).with_context(failed)?;
-    Reader::open(file).with_context(failed)
-}
-
-fn checkpoint_of(job: &JobInfo) -> anyhow::Result<PathBuf> {
-    let id = &job.record.id;
-    if job.state == State::Running {
-        return Err(wherry_node::Error::Running(id.clone()).into());
-    }
-    if let Status::Ended { end, .. } = &job.record.status
-        && matches!(end, End::Exited(_) | End::Trapped(_))
-    {
-        let message = format!("the job {id} has ended: it {end}");
-        return Err(Refusal::new(exit::NO_INPUT, message).into());
-    }
-    job.checkpoint().ok_or_else(|| {
-        let message = format!("the job {id} has no checkpoint: it is {}", job.state);
-        Refusal::new(exit::NO_INPUT, message)
-            .hint("run it again; --checkpoint-after DURATION --continue makes checkpoints")
-            .into()
-    })
+    Ok(Reader::open(File::open(path)?)?)
 }
 
 /// Takes over the job that the checkpoint is the last one of; otherwise this is another job.
@@ -197,20 +223,4 @@ fn scratch_of(contents: &Contents) -> Option<String> {
     let state: WasiState = postcard::from_bytes(&contents.wasi).ok()?;
     let scratch = state.mounts.into_iter().find(|mount| mount.scratch)?;
     Some(scratch.guest)
-}
-
-fn start(
-    launch: &Launch,
-    module: &Module,
-    reader: &Reader<File>,
-    active: &ActiveJob,
-    limits: Limits,
-) -> anyhow::Result<(Job, ControlSocket)> {
-    let socket = launch.listen(active)?;
-    let settings = Settings {
-        limits,
-        ..launch.settings(active)?
-    };
-    let job = Job::resume(module, reader, settings, launch.control())?;
-    Ok((job, socket))
 }

@@ -82,6 +82,7 @@ impl Run {
         }
         let runnable = workload::load(&context.home, name)?;
         let mut record = self.record(name, args, &runnable)?;
+        record.retention = self.checkpoints.retention(record.retention);
         let command = Command {
             args: record.args.clone(),
             env: self.environment(&runnable),
