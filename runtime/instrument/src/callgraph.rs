@@ -5,15 +5,16 @@
 //! re-encoded as it was.
 //!
 //! Every loop polls. Calls alone make a program run long in two ways: recursion, and chains
-//! that fan out. So the entry of a function polls if it closes a cycle of the call graph, or
-//! if all that it calls adds up to more than [`LONG`].
+//! that fan out. So the entry of a function polls if it closes a cycle of calls, or if all
+//! that it calls adds up to more than [`LONG`]. A call in a loop comes after the loop's poll,
+//! and closes no cycle.
 
 use wasmparser::Operator;
 
 use crate::{Error, module::Module};
 
 /// Instructions that a function without loops and its callees may run between two polls.
-const LONG: u64 = 10_000;
+const LONG: u64 = 20_000;
 
 /// Instructions that a function which cannot leave may run.
 const CHEAP: u64 = 2_000;
@@ -32,16 +33,6 @@ pub(crate) struct Verdict {
     pub(crate) tail_calls: bool,
 }
 
-#[derive(Default)]
-struct Summary {
-    instructions: u64,
-    loops: bool,
-    indirect: Vec<u32>,
-    calls: Vec<u32>,
-    tail_calls: Vec<u32>,
-    tail_calls_indirect: bool,
-}
-
 /// One verdict per function, imports first. Imported functions can leave: the host may ask
 /// to make a call again after a resume.
 pub(crate) fn judge(module: &Module<'_>) -> Result<Vec<Verdict>, Error> {
@@ -50,71 +41,108 @@ pub(crate) fn judge(module: &Module<'_>) -> Result<Vec<Verdict>, Error> {
     for body in &module.bodies {
         summaries.push(summarise(body.get_operators_reader()?)?);
     }
-    let graph = Graph::new(module, &summaries);
-    let components = graph.components();
-    let mut verdicts = vec![Verdict::default(); summaries.len()];
-    let mut costs = vec![0u64; summaries.len()];
-    let mut recursive = vec![false; summaries.len()];
-    // Components come callees first, so a callee outside the component is judged already.
-    for component in &components {
-        for &node in component {
-            if node >= summaries.len() {
-                continue;
-            }
-            recursive[node] = component.len() > 1 || graph.edges[node].contains(&node);
-            let summary = &summaries[node];
-            let mut cost = summary.instructions;
-            let mut leaves = node < imports
-                || summary.loops
-                || recursive[node]
-                || !summary.indirect.is_empty()
-                || summary.tail_calls_indirect;
-            for &callee in summary.calls.iter().chain(&summary.tail_calls) {
-                cost = cost.saturating_add(costs[callee as usize]);
-                leaves |= verdicts[callee as usize].leaves;
-            }
-            leaves |= cost > CHEAP;
-            verdicts[node] = Verdict {
-                leaves,
-                polls_at_entry: node < imports || (leaves && !recursive[node] && cost > LONG),
-                tail_calls: !summary.tail_calls.is_empty() || summary.tail_calls_indirect,
-            };
-            // What polls at its entry starts the count anew for its callers.
-            costs[node] = if verdicts[node].polls_at_entry {
-                0
-            } else {
-                cost
-            };
-        }
+    let recursive = Graph::new(module, &summaries, |_| true).recursive();
+    // Without the calls that a poll precedes.
+    let graph = Graph::new(module, &summaries, |call| !call.in_loop);
+    let order = graph.callees_first();
+    let mut verdicts = vec![Verdict::default(); graph.edges.len()];
+    // What runs from an entry to the next poll, at most. A poll starts the count anew.
+    let mut costs = vec![0u64; graph.edges.len()];
+    for node in order.nodes {
+        let Some(summary) = summaries.get(node) else {
+            // Any function of the type may be called.
+            let callees = graph.edges[node].iter();
+            costs[node] = callees.map(|&callee| costs[callee]).max().unwrap_or(0);
+            continue;
+        };
+        let callees = || {
+            summary
+                .calls
+                .iter()
+                .map(|call| node_of(module, call.callee))
+        };
+        let cost = callees().fold(summary.instructions, |cost, callee| {
+            cost.saturating_add(costs[callee])
+        });
+        let leaves = node < imports
+            || summary.loops
+            || recursive[node]
+            || summary.calls_indirectly()
+            || callees().any(|callee| verdicts[callee].leaves)
+            || cost > CHEAP;
+        let polls_at_entry = node < imports || (leaves && (order.closers[node] || cost > LONG));
+        costs[node] = if polls_at_entry { 0 } else { cost };
+        verdicts[node] = Verdict {
+            leaves,
+            polls_at_entry,
+            tail_calls: summary.tail_calls,
+        };
     }
-    for node in graph.cycle_closers() {
-        // A function of a type that closes a cycle need not lie on it: one that cannot leave
-        // must not poll, since its callers do not look.
-        verdicts[node].polls_at_entry |= recursive[node];
-    }
-    debug_assert!(
-        verdicts
-            .iter()
-            .all(|verdict| verdict.leaves || !verdict.polls_at_entry)
-    );
+    verdicts.truncate(summaries.len());
     Ok(verdicts)
+}
+
+/// What matters here of one function.
+#[derive(Default)]
+struct Summary {
+    instructions: u64,
+    loops: bool,
+    calls: Vec<Call>,
+    tail_calls: bool,
+}
+
+struct Call {
+    callee: Callee,
+    in_loop: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Callee {
+    Function(u32),
+    /// Any function of this type.
+    Type(u32),
+}
+
+impl Summary {
+    fn calls_indirectly(&self) -> bool {
+        let mut callees = self.calls.iter().map(|call| call.callee);
+        callees.any(|callee| matches!(callee, Callee::Type(_)))
+    }
 }
 
 fn summarise(mut operators: wasmparser::OperatorsReader<'_>) -> Result<Summary, Error> {
     let mut summary = Summary::default();
+    // The open blocks, and whether each lies in a loop.
+    let mut open = vec![false];
     while !operators.eof() {
         summary.instructions += 1;
-        match operators.read()? {
-            Operator::Loop { .. } => summary.loops = true,
-            Operator::Call { function_index } => summary.calls.push(function_index),
-            Operator::ReturnCall { function_index } => summary.tail_calls.push(function_index),
+        let in_loop = open.last().copied().unwrap_or(false);
+        let callee = match operators.read()? {
+            Operator::Loop { .. } => {
+                summary.loops = true;
+                open.push(true);
+                continue;
+            }
+            Operator::Block { .. } | Operator::If { .. } | Operator::TryTable { .. } => {
+                open.push(in_loop);
+                continue;
+            }
+            Operator::End => {
+                open.pop();
+                continue;
+            }
+            Operator::Call { function_index } => Callee::Function(function_index),
+            Operator::ReturnCall { function_index } => {
+                summary.tail_calls = true;
+                Callee::Function(function_index)
+            }
             Operator::CallIndirect { type_index, .. } | Operator::CallRef { type_index } => {
-                summary.indirect.push(type_index);
+                Callee::Type(type_index)
             }
             Operator::ReturnCallIndirect { type_index, .. }
             | Operator::ReturnCallRef { type_index } => {
-                summary.indirect.push(type_index);
-                summary.tail_calls_indirect = true;
+                summary.tail_calls = true;
+                Callee::Type(type_index)
             }
             Operator::MemoryCopy { .. }
             | Operator::MemoryFill { .. }
@@ -123,44 +151,70 @@ fn summarise(mut operators: wasmparser::OperatorsReader<'_>) -> Result<Summary, 
             | Operator::TableCopy { .. }
             | Operator::TableFill { .. }
             | Operator::TableInit { .. }
-            | Operator::TableGrow { .. } => summary.instructions += BULK,
-            _ => {}
-        }
-    }
-    for list in [&mut summary.indirect, &mut summary.calls] {
-        list.sort_unstable();
-        list.dedup();
+            | Operator::TableGrow { .. } => {
+                summary.instructions += BULK;
+                continue;
+            }
+            _ => continue,
+        };
+        summary.calls.push(Call { callee, in_loop });
     }
     Ok(summary)
 }
 
-/// Who may call whom. Nodes are functions, then one per type that stands for every indirect
-/// call of that type: without it the edges would be callers times callees.
+/// Nodes are functions, then one per type that stands for every indirect call of that type:
+/// without it the edges would be callers times callees.
+fn node_of(module: &Module<'_>, callee: Callee) -> usize {
+    match callee {
+        Callee::Function(function) => function as usize,
+        Callee::Type(ty) => module.functions.len() + module.canonical.first(ty) as usize,
+    }
+}
+
+/// Who may call whom.
 struct Graph {
     functions: usize,
+    /// Callees, without duplicates.
     edges: Vec<Vec<usize>>,
 }
 
+/// The nodes of a graph without the edges that close its cycles, callees first.
+struct Order {
+    nodes: Vec<usize>,
+    /// Functions whose polls break every cycle.
+    closers: Vec<bool>,
+}
+
 impl Graph {
-    fn new(module: &Module<'_>, summaries: &[Summary]) -> Self {
-        let functions = summaries.len();
-        let mut edges: Vec<Vec<usize>> = summaries
-            .iter()
-            .map(|summary| {
-                let direct = summary.calls.iter().chain(&summary.tail_calls);
-                let indirect = summary.indirect.iter();
-                direct
-                    .map(|&function| function as usize)
-                    .chain(indirect.map(|&ty| functions + module.canonical.first(ty) as usize))
-                    .collect()
-            })
-            .collect();
-        edges.resize(functions + module.types.len(), Vec::new());
-        for &function in &module.referenced {
-            let ty = module.canonical.first(module.functions[function as usize]);
-            edges[functions + ty as usize].push(function as usize);
+    fn new(module: &Module<'_>, summaries: &[Summary], counts: impl Fn(&Call) -> bool) -> Self {
+        let mut edges = Vec::with_capacity(summaries.len() + module.types.len());
+        for summary in summaries {
+            let calls = summary.calls.iter().filter(|call| counts(call));
+            let mut callees: Vec<usize> = calls.map(|call| node_of(module, call.callee)).collect();
+            callees.sort_unstable();
+            callees.dedup();
+            edges.push(callees);
         }
-        Self { functions, edges }
+        edges.resize(summaries.len() + module.types.len(), Vec::new());
+        for &function in &module.referenced {
+            let ty = Callee::Type(module.functions[function as usize]);
+            edges[node_of(module, ty)].push(function as usize);
+        }
+        Self {
+            functions: summaries.len(),
+            edges,
+        }
+    }
+
+    /// Which nodes lie on a cycle.
+    fn recursive(&self) -> Vec<bool> {
+        let mut recursive = vec![false; self.edges.len()];
+        for component in self.components() {
+            for &node in &component {
+                recursive[node] = component.len() > 1 || self.edges[node].contains(&node);
+            }
+        }
+        recursive
     }
 
     /// Strongly connected components, callees first (Tarjan, without recursion: the graph's
@@ -207,9 +261,10 @@ impl Graph {
         components
     }
 
-    /// Functions whose polls break every cycle: the targets of a depth-first search's back
-    /// edges. A cycle that closes at a type closes at all functions of that type.
-    fn cycle_closers(&self) -> Vec<usize> {
+    /// Orders the nodes by a depth-first search. Its back edges close the cycles, so there a
+    /// poll breaks them: in the callee, or, where the call is indirect, in the caller. That is
+    /// one function, where any of the callee's type would have had to poll.
+    fn callees_first(&self) -> Order {
         #[derive(Clone, Copy, PartialEq)]
         enum Mark {
             Unseen,
@@ -217,7 +272,10 @@ impl Graph {
             Done,
         }
         let mut marks = vec![Mark::Unseen; self.edges.len()];
-        let mut closers = vec![false; self.edges.len()];
+        let mut order = Order {
+            nodes: Vec::with_capacity(self.edges.len()),
+            closers: vec![false; self.edges.len()],
+        };
         for root in 0..self.edges.len() {
             if marks[root] != Mark::Unseen {
                 continue;
@@ -227,6 +285,7 @@ impl Graph {
             while let Some((node, edge)) = work.pop() {
                 let Some(&child) = self.edges[node].get(edge) else {
                     marks[node] = Mark::Done;
+                    order.nodes.push(node);
                     continue;
                 };
                 work.push((node, edge + 1));
@@ -235,18 +294,12 @@ impl Graph {
                         marks[child] = Mark::Open;
                         work.push((child, 0));
                     }
-                    Mark::Open => closers[child] = true,
+                    Mark::Open if child < self.functions => order.closers[child] = true,
+                    Mark::Open => order.closers[node] = true,
                     Mark::Done => {}
                 }
             }
         }
-        for ty in self.functions..self.edges.len() {
-            if closers[ty] {
-                for &function in &self.edges[ty] {
-                    closers[function] = true;
-                }
-            }
-        }
-        (0..self.functions).filter(|&node| closers[node]).collect()
+        order
     }
 }
