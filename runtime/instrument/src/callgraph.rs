@@ -303,3 +303,54 @@ impl Graph {
         order
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The verdicts on the functions of a module in text form.
+    fn verdicts(text: &str) -> Vec<Verdict> {
+        let wasm = wat::parse_str(text).unwrap();
+        judge(&Module::read(&wasm).unwrap().0).unwrap()
+    }
+
+    #[test]
+    fn a_chain_that_doubles_at_every_link_polls() {
+        let link = |next: usize| format!("(func $f{} (call $f{next}) (call $f{next}))", next - 1);
+        let links: String = (1..64).map(link).collect();
+        let verdicts = verdicts(&format!("(module {links} (func $f63 nop))"));
+        let polls = |verdicts: &[Verdict]| verdicts.iter().any(|verdict| verdict.polls_at_entry);
+        // A thousand times 15 instructions are run between two polls, not a million times.
+        assert!(verdicts.windows(16).all(polls), "{verdicts:#?}");
+        assert!(!verdicts[63].leaves);
+    }
+
+    #[test]
+    fn recursion_behind_a_loops_poll_does_not_poll_at_the_entry() {
+        let [in_loop, plain] = verdicts(
+            "(module
+               (func $in_loop (loop $l (call $in_loop) (br_if $l (i32.const 0))))
+               (func $plain (call $plain)))",
+        )[..] else {
+            panic!("two functions");
+        };
+        assert!(in_loop.leaves && !in_loop.polls_at_entry);
+        assert!(plain.leaves && plain.polls_at_entry);
+    }
+
+    #[test]
+    fn where_an_indirect_call_closes_a_cycle_the_caller_polls() {
+        let [caller, one, other] = verdicts(
+            "(module
+               (type $t (func (param i32)))
+               (table 2 funcref) (elem (i32.const 0) $one $other)
+               (func $caller (type $t) (call_indirect (type $t) (local.get 0) (local.get 0)))
+               (func $one (type $t) (call $caller (local.get 0)))
+               (func $other (type $t)))",
+        )[..] else {
+            panic!("three functions");
+        };
+        assert!(caller.polls_at_entry || one.polls_at_entry);
+        assert!(!other.leaves && !other.polls_at_entry);
+    }
+}

@@ -1,8 +1,8 @@
 //! Functions that the pass adds: they store and load frames, make host calls, and resume
 //! functions by identity.
 //!
-//! A stored frame is its values in the order of their types, then the u32 of its site (for a
-//! dynamic call, after a u32 of zero). Frames are pushed innermost first, so that rewinding pops the outermost first.
+//! A stored frame is its values in the order of their types, then the u32 of its site. Frames
+//! are pushed innermost first, so that rewinding pops the outermost first.
 //! One helper serves all frames of the same types: the code at a safepoint stays small.
 
 use std::collections::HashMap;
@@ -67,25 +67,16 @@ impl Helpers {
         self.indices.first_added_function() + index(self.added.len()) - 1
     }
 
-    /// Code that stores a frame of the locals `values` for `site` and begins to unwind.
-    pub(crate) fn save(
-        &mut self,
-        values: &[(u32, ValType)],
-        dynamic: bool,
-        site: u32,
-    ) -> Vec<I<'static>> {
+    /// Code that stores a frame of the locals `values`, and the site that `site` gives, and begins to unwind.
+    pub(crate) fn save(&mut self, values: &[(u32, ValType)], site: &I<'static>) -> Vec<I<'static>> {
         let mut code = Vec::new();
         let chunks = chunks(values);
         for (place, chunk) in chunks.iter().enumerate() {
             let last = place + 1 == chunks.len();
-            let mut types: Vec<ValType> = chunk.iter().map(|&(_, ty)| stored(ty)).collect();
+            let types: Vec<ValType> = chunk.iter().map(|&(_, ty)| stored(ty)).collect();
             code.extend(chunk.iter().map(|&(local, _)| I::LocalGet(local)));
-            if last && dynamic {
-                types.push(ValType::I32);
-                code.push(I::I32Const(0));
-            }
             if last {
-                code.push(I::I32Const(site.cast_signed()));
+                code.push(site.clone());
             }
             code.push(I::Call(self.saver(types, last)));
         }
@@ -94,9 +85,12 @@ impl Helpers {
 
     /// As [`Helpers::save`], without a call: what a call takes in registers disturbs a loop's,
     /// even where it is never made.
-    pub(crate) fn save_inline(&self, values: &[(u32, ValType)], site: u32) -> Vec<I<'static>> {
+    pub(crate) fn save_inline(
+        &self,
+        values: &[(u32, ValType)],
+        site: I<'static>,
+    ) -> Vec<I<'static>> {
         let base = I::GlobalGet(self.indices.stack_pointer);
-        let site = I::I32Const(site.cast_signed());
         self.push(&base, values.iter().copied(), Some(site))
     }
 
@@ -215,7 +209,7 @@ impl Helpers {
                 .map(|(local, &ty)| (index(local), ty)),
         );
         let leave = {
-            let mut code = self.save(&values, false, site);
+            let mut code = self.save(&values, &I::I32Const(site.cast_signed()));
             for &ty in results {
                 code.extend(self.zero(ty)?);
             }

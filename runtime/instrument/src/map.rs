@@ -160,10 +160,6 @@ impl Map {
         let number = u32::from_le_bytes(*number);
         let site = self.sites.get(number as usize)?;
         let slots = self.slots_of(number as usize)?;
-        let stack = match site.kind {
-            Kind::Dynamic(_) => stack.split_last_chunk::<4>()?.0,
-            Kind::Poll | Kind::Call(_) => stack,
-        };
         let length: usize = slots.iter().map(|(_, ty)| ty.size() as usize).sum();
         let (before, mut bytes) = stack.split_at_checked(stack.len().checked_sub(length)?)?;
         let mut values = Vec::with_capacity(slots.len());

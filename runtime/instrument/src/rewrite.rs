@@ -3,12 +3,14 @@
 //! ```wat
 //! (loop $l                              (loop $l
 //!   (call $f (local.get $x)))    =>       (if (flag)
-//!                                           (then (call $save_i32 (local.get $x) (site 0))
-//!                                                 (br $leave)))
+//!                                           (then (store the frame of site 0) (br $leave)))
 //!                                         (call $f (local.get $x))
 //!                                         (if (state)
-//!                                           (then (call $save_i32 (local.get $x) (site 1))
-//!                                                 (br $leave))))
+//!                                           (then (local.set $site (site 1)) (br $save))))
+//!                                       (return)
+//!                                       end $save
+//!                                       (call $save_i32 (local.get $x) (local.get $site))
+//!                                       end $leave
 //! ```
 //!
 //! The slow path never comes back: code that only leaves costs the compiler's register
@@ -65,6 +67,9 @@ pub(crate) fn rewrite<'a>(
     rewriter.finish()
 }
 
+/// The region of the blocks that end where frames are stored.
+const SAVES: usize = 0;
+
 pub(crate) struct Rewriter<'f, 'a> {
     pub(crate) function: &'f Function<'a>,
     pub(crate) helpers: &'f mut Helpers,
@@ -80,6 +85,11 @@ pub(crate) struct Rewriter<'f, 'a> {
     scratch: HashMap<(u32, ValType), u32>,
     /// Local that holds whom a dynamic call resumes.
     pub(crate) callee: Option<u32>,
+    /// Local that holds the site whose frame is stored.
+    site: Option<u32>,
+    /// What the frames that sites share are made of, in the order of their code's blocks.
+    saves: Vec<Vec<(u32, ValType)>>,
+    save_labels: HashMap<Vec<(u32, ValType)>, Label>,
     labels: Label,
     leave: Label,
     regions: Vec<Region<'a>>,
@@ -126,9 +136,12 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             spilled: HashMap::new(),
             scratch: HashMap::new(),
             callee: None,
+            site: None,
+            saves: Vec::new(),
+            save_labels: HashMap::new(),
             labels: labels + 1,
             leave: labels,
-            regions: Vec::new(),
+            regions: vec![Region::default()],
             open: Vec::new(),
             landings: HashMap::new(),
         })
@@ -148,6 +161,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             return Ok(());
         }
         self.code.push(Code::Block(self.leave, BlockType::Empty));
+        self.code.push(Code::Open(SAVES));
         let polls = self.function.sites[0].kind == SiteKind::Entry;
         if !self.resumable() {
             if polls {
@@ -171,7 +185,9 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             self.regions[open.region].dispatch = dispatch::into_function(&mut self, &open.targets)?;
         }
         if self.has_sites() {
-            self.code.extend([Code::New(I::Return), Code::End]);
+            self.code.push(Code::New(I::Return));
+            self.emit_saves();
+            self.code.push(Code::End);
             for &ty in &self.function.results {
                 let zero = self.helpers.zero(exact(ty)?)?;
                 self.new_code(zero);

@@ -6,11 +6,11 @@ use wherry_snapshot::Slot;
 
 use crate::{
     Error,
-    code::Code,
+    code::{Code, Label},
     function::{Operand, Site, SiteId, SiteKind},
     helpers::{FEW, in_frame_order},
     module::index,
-    rewrite::{Rewriter, new_local, operands, slots},
+    rewrite::{Rewriter, SAVES, new_local, operands, slots},
     types::{all_exact, exact, excludes_null, of_local},
 };
 
@@ -35,19 +35,53 @@ impl<'a> Rewriter<'_, 'a> {
             .extend([Code::ColdIf(cold), Code::Dispatch(region), Code::End]);
     }
 
+    /// Stores the site's frame and leaves. Sites that keep the same locals share the code:
+    /// the fewer places use a value, the better the compiler keeps it elsewhere. A loop's
+    /// header has its own, since what merges behind it disturbs the loop's registers.
     fn save_and_leave(&mut self, site: SiteId) -> Result<(), Error> {
         let values = self.saved(site)?;
-        let kind = self.function.sites[site].kind;
-        let number = self.first_site + index(site);
-        let save = if kind == SiteKind::Loop && values.len() <= FEW {
-            self.helpers.save_inline(&values, number)
-        } else {
-            self.helpers
-                .save(&values, kind == SiteKind::Dynamic, number)
-        };
-        self.new_code(save);
-        self.code.push(Code::Br(self.leave));
+        let number = I::I32Const((self.first_site + index(site)).cast_signed());
+        if self.function.sites[site].kind == SiteKind::Loop && values.len() <= FEW {
+            let save = self.helpers.save_inline(&values, number);
+            self.new_code(save);
+            self.code.push(Code::Br(self.leave));
+            return Ok(());
+        }
+        let label = self.save_label(values);
+        let local = self.site_local();
+        self.new_code([number, I::LocalSet(local)]);
+        self.code.push(Code::Br(label));
         Ok(())
+    }
+
+    /// Where the code is that stores a frame of these locals.
+    fn save_label(&mut self, values: Vec<(u32, ValType)>) -> Label {
+        if let Some(&known) = self.save_labels.get(&values) {
+            return known;
+        }
+        let label = self.label();
+        self.regions[SAVES].ends.push((label, BlockType::Empty));
+        self.save_labels.insert(values.clone(), label);
+        self.saves.push(values);
+        label
+    }
+
+    /// The shared code, each piece where its block ends.
+    pub(super) fn emit_saves(&mut self) {
+        for values in std::mem::take(&mut self.saves) {
+            self.code.push(Code::End);
+            let site = I::LocalGet(self.site_local());
+            let save = self.helpers.save(&values, &site);
+            self.new_code(save);
+            self.code.push(Code::Br(self.leave));
+        }
+    }
+
+    fn site_local(&mut self) -> u32 {
+        let locals = &mut self.locals;
+        *self
+            .site
+            .get_or_insert_with(|| new_local(locals, ValType::I32))
     }
 
     /// The locals that hold what a site keeps, in the order of the stored frame.

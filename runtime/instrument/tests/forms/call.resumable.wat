@@ -24,124 +24,139 @@
   (elem (;0;) (table 1) (i32.const 0) func)
   (elem (;1;) (table 2) (i32.const 0) func 4)
   (func $recurse (;0;) (type 0) (param $n i32) (result i32)
-    (local i32 i32)
+    (local i32 i32 i32)
     block ;; label = @1
-      block (result i32) ;; label = @2
+      block ;; label = @2
         block ;; label = @3
-          block ;; label = @4
+          block (result i32) ;; label = @4
             block ;; label = @5
-              i32.const 0
-              i32.atomic.load8_u
-              (@metadata.code.branch_hint "\00")
-              if ;; label = @6
-                global.get 0
-                i32.const 2
-                i32.eq
-                (@metadata.code.branch_hint "\00")
-                if ;; label = @7
-                  global.get 1
-                  i32.const 16
-                  i32.sub
-                  global.set 1
-                  global.get 1
-                  i32.load 1 align=1
-                  local.set $n
-                  global.get 1
-                  i32.load 1 offset=4 align=1
-                  local.set 2
-                  block ;; label = @8
-                    block ;; label = @9
+              block ;; label = @6
+                block ;; label = @7
+                  i32.const 0
+                  i32.atomic.load8_u
+                  (@metadata.code.branch_hint "\00")
+                  if ;; label = @8
+                    global.get 0
+                    i32.const 2
+                    i32.eq
+                    (@metadata.code.branch_hint "\00")
+                    if ;; label = @9
                       global.get 1
-                      i32.load 1 offset=12 align=1
-                      i32.const 0
+                      i32.const 16
                       i32.sub
-                      br_table 0 (;@9;) 6 (;@3;) 1 (;@8;)
+                      global.set 1
+                      global.get 1
+                      i32.load 1 align=1
+                      local.set $n
+                      global.get 1
+                      i32.load 1 offset=4 align=1
+                      local.set 3
+                      block ;; label = @10
+                        block ;; label = @11
+                          global.get 1
+                          i32.load 1 offset=12 align=1
+                          i32.const 0
+                          i32.sub
+                          br_table 0 (;@11;) 6 (;@5;) 1 (;@10;)
+                        end
+                        i32.const 0
+                        global.set 0
+                        i32.const 0
+                        i32.const 1
+                        i32.atomic.rmw8.and_u
+                        drop
+                        br 3 (;@7;)
+                      end
+                      unreachable
                     end
                     i32.const 0
-                    global.set 0
-                    i32.const 0
-                    i32.const 1
-                    i32.atomic.rmw8.and_u
-                    drop
-                    br 3 (;@5;)
+                    local.set 1
+                    br 5 (;@3;)
                   end
-                  unreachable
                 end
                 local.get $n
-                i32.const 0
-                call 2
-                br 5 (;@1;)
+                i32.eqz
+                i32.eqz
+                br_if 0 (;@6;)
+                i32.const 1
+                br 2 (;@4;)
               end
+              local.get $n
+              local.get $n
+              i32.const 1
+              i32.sub
+              local.set 2
+              local.set 3
             end
-            local.get $n
-            i32.eqz
-            i32.eqz
-            br_if 0 (;@4;)
-            i32.const 1
-            br 2 (;@2;)
+            local.get 2
+            call $recurse
+            global.get 0
+            (@metadata.code.branch_hint "\00")
+            if ;; label = @5
+              i32.const 1
+              local.set 1
+              br 3 (;@2;)
+            end
+            local.set 2
+            local.get 3
+            local.get 2
+            i32.mul
           end
-          local.get $n
-          local.get $n
-          i32.const 1
-          i32.sub
-          local.set 1
-          local.set 2
+          return
         end
+        local.get $n
         local.get 1
-        call $recurse
-        global.get 0
-        (@metadata.code.branch_hint "\00")
-        if ;; label = @3
-          local.get 2
-          i32.const 1
-          call 2
-          br 2 (;@1;)
-        end
-        local.set 1
-        local.get 2
-        local.get 1
-        i32.mul
+        call 2
+        br 1 (;@1;)
       end
-      return
+      local.get 3
+      local.get 1
+      call 2
+      br 0 (;@1;)
     end
     i32.const 0
   )
   (func (;1;) (type 1)
-    (local i32)
+    (local i32 i32)
     block ;; label = @1
       block ;; label = @2
+        block ;; label = @3
+          global.get 0
+          i32.const 2
+          i32.eq
+          (@metadata.code.branch_hint "\00")
+          if ;; label = @4
+            global.get 1
+            i32.const 8
+            i32.sub
+            global.set 1
+            block ;; label = @5
+              global.get 1
+              i32.load 1 offset=4 align=1
+              i32.const 2
+              i32.sub
+              br_table 2 (;@3;) 0 (;@5;)
+            end
+            unreachable
+          end
+          i32.const 10
+          local.set 0
+        end
+        local.get 0
+        call $recurse
         global.get 0
-        i32.const 2
-        i32.eq
         (@metadata.code.branch_hint "\00")
         if ;; label = @3
-          global.get 1
-          i32.const 8
-          i32.sub
-          global.set 1
-          block ;; label = @4
-            global.get 1
-            i32.load 1 offset=4 align=1
-            i32.const 2
-            i32.sub
-            br_table 2 (;@2;) 0 (;@4;)
-          end
-          unreachable
+          i32.const 2
+          local.set 1
+          br 1 (;@2;)
         end
-        i32.const 10
-        local.set 0
+        drop
+        return
       end
-      local.get 0
-      call $recurse
-      global.get 0
-      (@metadata.code.branch_hint "\00")
-      if ;; label = @2
-        i32.const 2
-        call 3
-        br 1 (;@1;)
-      end
-      drop
-      return
+      local.get 1
+      call 3
+      br 0 (;@1;)
     end
   )
   (func (;2;) (type 2) (param i32 i32)

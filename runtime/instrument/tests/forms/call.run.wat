@@ -24,60 +24,76 @@
   (elem (;0;) (table 1) (i32.const 0) func)
   (elem (;1;) (table 2) (i32.const 0) func)
   (func $recurse (;0;) (type 0) (param $n i32) (result i32)
-    (local i32 i32)
+    (local i32 i32 i32)
     block ;; label = @1
-      i32.const 0
-      i32.atomic.load8_u
-      (@metadata.code.branch_hint "\00")
-      if ;; label = @2
+      block ;; label = @2
+        block ;; label = @3
+          i32.const 0
+          i32.atomic.load8_u
+          (@metadata.code.branch_hint "\00")
+          if ;; label = @4
+            i32.const 0
+            local.set 1
+            br 1 (;@3;)
+          end
+          local.get $n
+          i32.eqz
+          if (result i32) ;; label = @4
+            i32.const 1
+          else
+            local.get $n
+            local.get $n
+            i32.const 1
+            i32.sub
+            local.set 2
+            local.set 3
+            local.get 2
+            call $recurse
+            global.get 0
+            (@metadata.code.branch_hint "\00")
+            if ;; label = @5
+              i32.const 1
+              local.set 1
+              br 3 (;@2;)
+            end
+            local.set 2
+            local.get 3
+            local.get 2
+            i32.mul
+          end
+          return
+        end
         local.get $n
-        i32.const 0
+        local.get 1
         call 2
         br 1 (;@1;)
       end
-      local.get $n
-      i32.eqz
-      if (result i32) ;; label = @2
-        i32.const 1
-      else
-        local.get $n
-        local.get $n
-        i32.const 1
-        i32.sub
-        local.set 1
-        local.set 2
-        local.get 1
-        call $recurse
-        global.get 0
-        (@metadata.code.branch_hint "\00")
-        if ;; label = @3
-          local.get 2
-          i32.const 1
-          call 2
-          br 2 (;@1;)
-        end
-        local.set 1
-        local.get 2
-        local.get 1
-        i32.mul
-      end
-      return
+      local.get 3
+      local.get 1
+      call 2
+      br 0 (;@1;)
     end
     i32.const 0
   )
   (func (;1;) (type 1)
+    (local i32)
     block ;; label = @1
-      i32.const 10
-      call $recurse
-      global.get 0
-      (@metadata.code.branch_hint "\00")
-      if ;; label = @2
-        i32.const 2
-        call 3
-        br 1 (;@1;)
+      block ;; label = @2
+        i32.const 10
+        call $recurse
+        global.get 0
+        (@metadata.code.branch_hint "\00")
+        if ;; label = @3
+          i32.const 2
+          local.set 0
+          br 1 (;@2;)
+        end
+        drop
+        return
       end
-      drop
-      return
+      local.get 0
+      call 3
+      br 0 (;@1;)
     end
   )
   (func (;2;) (type 2) (param i32 i32)

@@ -26,102 +26,118 @@
   (elem (;0;) (table 1) (i32.const 0) func)
   (elem (;1;) (table 2) (i32.const 0) func)
   (func $fails (;0;) (type 1) (param $n i32) (result i32)
+    (local i32)
     block ;; label = @1
-      global.get 2
-      i64.const -1
-      i64.add
-      global.set 2
-      global.get 2
-      i64.eqz
-      i32.const 0
-      i32.atomic.load8_u
-      i32.or
-      (@metadata.code.branch_hint "\00")
-      if ;; label = @2
+      block ;; label = @2
+        block ;; label = @3
+          global.get 2
+          i64.const -1
+          i64.add
+          global.set 2
+          global.get 2
+          i64.eqz
+          i32.const 0
+          i32.atomic.load8_u
+          i32.or
+          (@metadata.code.branch_hint "\00")
+          if ;; label = @4
+            i32.const 0
+            local.set 1
+            br 1 (;@3;)
+          end
+          local.get $n
+          i32.eqz
+          if ;; label = @4
+            i32.const 3
+            throw $failed
+          end
+          local.get $n
+          i32.const 1
+          i32.sub
+          call $fails
+          global.get 0
+          (@metadata.code.branch_hint "\00")
+          if ;; label = @4
+            i32.const 1
+            local.set 1
+            br 2 (;@2;)
+          end
+          return
+        end
         local.get $n
-        i32.const 0
+        local.get 1
         call 2
         br 1 (;@1;)
       end
-      local.get $n
-      i32.eqz
-      if ;; label = @2
-        i32.const 3
-        throw $failed
-      end
-      local.get $n
-      i32.const 1
-      i32.sub
-      call $fails
-      global.get 0
-      (@metadata.code.branch_hint "\00")
-      if ;; label = @2
-        i32.const 1
-        call 3
-        br 1 (;@1;)
-      end
-      return
+      local.get 1
+      call 3
+      br 0 (;@1;)
     end
     i32.const 0
   )
   (func (;1;) (type 2)
-    (local $n i32) (local i32)
+    (local $n i32) (local i32 i32)
     block $retry
-      i32.const 5
-      local.set $n
-      i32.const 1
-      local.set 1
-      loop $done
-        global.get 2
-        i64.const -1
-        i64.add
-        global.set 2
-        global.get 2
-        i64.eqz
-        i32.const 0
-        i32.atomic.load8_u
-        i32.or
-        (@metadata.code.branch_hint "\00")
-        if ;; label = @3
-          global.get 1
-          local.get 1
-          i32.store 1 align=1
-          global.get 1
-          i32.const 2
-          i32.store 1 offset=4 align=1
-          i32.const 1
-          global.set 0
-          global.get 1
-          i32.const 8
-          i32.add
-          global.set 1
-          br $retry
-        end
-        local.get 1
+      block $done
+        i32.const 5
         local.set $n
-        block ;; label = @3
+        i32.const 1
+        local.set 1
+        loop ;; label = @3
+          global.get 2
+          i64.const -1
+          i64.add
+          global.set 2
+          global.get 2
+          i64.eqz
+          i32.const 0
+          i32.atomic.load8_u
+          i32.or
+          (@metadata.code.branch_hint "\00")
+          if ;; label = @4
+            global.get 1
+            local.get 1
+            i32.store 1 align=1
+            global.get 1
+            i32.const 2
+            i32.store 1 offset=4 align=1
+            i32.const 1
+            global.set 0
+            global.get 1
+            i32.const 8
+            i32.add
+            global.set 1
+            br $retry
+          end
+          local.get 1
+          local.set $n
           block ;; label = @4
-            block (result i32) ;; label = @5
-              try_table (catch $failed 0 (;@5;)) (catch_all 2 (;@3;)) ;; label = @6
-                local.get $n
-                call $fails
-                global.get 0
-                (@metadata.code.branch_hint "\00")
-                if ;; label = @7
-                  i32.const 3
-                  call 3
-                  br $retry
+            block ;; label = @5
+              block (result i32) ;; label = @6
+                try_table (catch $failed 0 (;@6;)) (catch_all 2 (;@4;)) ;; label = @7
+                  local.get $n
+                  call $fails
+                  global.get 0
+                  (@metadata.code.branch_hint "\00")
+                  if ;; label = @8
+                    i32.const 3
+                    local.set 2
+                    br $done
+                  end
+                  drop
                 end
-                drop
+                br 1 (;@5;)
               end
-              br 1 (;@4;)
+              local.set 1
+              br 2 (;@3;)
             end
-            local.set 1
-            br $done
           end
         end
+        return
       end
-      return
+      local.get 2
+      call 3
+      br $retry
     end
   )
   (func (;2;) (type 3) (param i32 i32)

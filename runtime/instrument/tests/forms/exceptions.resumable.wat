@@ -26,191 +26,206 @@
   (elem (;0;) (table 1) (i32.const 0) func)
   (elem (;1;) (table 2) (i32.const 0) func 4)
   (func $fails (;0;) (type 1) (param $n i32) (result i32)
-    (local i32)
+    (local i32 i32)
     block ;; label = @1
       block ;; label = @2
         block ;; label = @3
-          i32.const 0
-          i32.atomic.load8_u
-          (@metadata.code.branch_hint "\00")
-          if ;; label = @4
-            global.get 0
-            i32.const 2
-            i32.eq
-            (@metadata.code.branch_hint "\00")
-            if ;; label = @5
-              global.get 1
-              i32.const 12
-              i32.sub
-              global.set 1
-              global.get 1
-              i32.load 1 align=1
-              local.set $n
-              block ;; label = @6
-                block ;; label = @7
+          block ;; label = @4
+            block ;; label = @5
+              i32.const 0
+              i32.atomic.load8_u
+              (@metadata.code.branch_hint "\00")
+              if ;; label = @6
+                global.get 0
+                i32.const 2
+                i32.eq
+                (@metadata.code.branch_hint "\00")
+                if ;; label = @7
                   global.get 1
-                  i32.load 1 offset=8 align=1
-                  i32.const 0
+                  i32.const 12
                   i32.sub
-                  br_table 0 (;@7;) 5 (;@2;) 1 (;@6;)
+                  global.set 1
+                  global.get 1
+                  i32.load 1 align=1
+                  local.set $n
+                  block ;; label = @8
+                    block ;; label = @9
+                      global.get 1
+                      i32.load 1 offset=8 align=1
+                      i32.const 0
+                      i32.sub
+                      br_table 0 (;@9;) 5 (;@4;) 1 (;@8;)
+                    end
+                    i32.const 0
+                    global.set 0
+                    i32.const 0
+                    i32.const 1
+                    i32.atomic.rmw8.and_u
+                    drop
+                    br 3 (;@5;)
+                  end
+                  unreachable
                 end
                 i32.const 0
-                global.set 0
-                i32.const 0
-                i32.const 1
-                i32.atomic.rmw8.and_u
-                drop
+                local.set 1
                 br 3 (;@3;)
               end
-              unreachable
             end
             local.get $n
-            i32.const 0
-            call 2
-            br 3 (;@1;)
+            i32.eqz
+            if ;; label = @5
+              i32.const 3
+              throw $failed
+            end
+            local.get $n
+            i32.const 1
+            i32.sub
+            local.set 2
           end
+          local.get 2
+          call $fails
+          global.get 0
+          (@metadata.code.branch_hint "\00")
+          if ;; label = @4
+            i32.const 1
+            local.set 1
+            br 2 (;@2;)
+          end
+          return
         end
         local.get $n
-        i32.eqz
-        if ;; label = @3
-          i32.const 3
-          throw $failed
-        end
-        local.get $n
-        i32.const 1
-        i32.sub
-        local.set 1
-      end
-      local.get 1
-      call $fails
-      global.get 0
-      (@metadata.code.branch_hint "\00")
-      if ;; label = @2
-        i32.const 1
-        call 3
+        local.get 1
+        call 2
         br 1 (;@1;)
       end
-      return
+      local.get 1
+      call 3
+      br 0 (;@1;)
     end
     i32.const 0
   )
   (func (;1;) (type 2)
-    (local $n i32) (local i32)
+    (local $n i32) (local i32 i32)
     block $retry
       block $done
-        global.get 0
-        i32.const 2
-        i32.eq
-        (@metadata.code.branch_hint "\00")
-        if ;; label = @3
-          global.get 1
-          i32.const 12
-          i32.sub
-          global.set 1
-          global.get 1
-          i32.load 1 align=1
+        block ;; label = @3
+          global.get 0
+          i32.const 2
+          i32.eq
+          (@metadata.code.branch_hint "\00")
+          if ;; label = @4
+            global.get 1
+            i32.const 12
+            i32.sub
+            global.set 1
+            global.get 1
+            i32.load 1 align=1
+            local.set 1
+            block ;; label = @5
+              block ;; label = @6
+                global.get 1
+                i32.load 1 offset=8 align=1
+                i32.const 2
+                i32.sub
+                br_table 0 (;@6;) 3 (;@3;) 1 (;@5;)
+              end
+              i32.const 0
+              global.set 0
+              i32.const 0
+              i32.const 1
+              i32.atomic.rmw8.and_u
+              drop
+              br 2 (;@3;)
+            end
+            unreachable
+          end
+          i32.const 5
+          local.set $n
+          i32.const 1
           local.set 1
+        end
+        loop ;; label = @3
           block ;; label = @4
             block ;; label = @5
-              global.get 1
-              i32.load 1 offset=8 align=1
-              i32.const 2
-              i32.sub
-              br_table 0 (;@5;) $done 1 (;@4;)
-            end
-            i32.const 0
-            global.set 0
-            i32.const 0
-            i32.const 1
-            i32.atomic.rmw8.and_u
-            drop
-            br $done
-          end
-          unreachable
-        end
-        i32.const 5
-        local.set $n
-        i32.const 1
-        local.set 1
-      end
-      loop ;; label = @2
-        block ;; label = @3
-          block ;; label = @4
-            i32.const 0
-            i32.atomic.load8_u
-            (@metadata.code.branch_hint "\00")
-            if ;; label = @5
-              global.get 0
-              i32.const 2
-              i32.eq
+              i32.const 0
+              i32.atomic.load8_u
               (@metadata.code.branch_hint "\00")
               if ;; label = @6
-                block ;; label = @7
-                  global.get 1
-                  i32.load 1 offset=8 align=1
-                  i32.const 3
-                  i32.sub
-                  br_table 3 (;@4;) 0 (;@7;)
-                end
-                unreachable
-              end
-              global.get 1
-              local.get 1
-              i32.store 1 align=1
-              global.get 1
-              i32.const 2
-              i32.store 1 offset=4 align=1
-              i32.const 1
-              global.set 0
-              global.get 1
-              i32.const 8
-              i32.add
-              global.set 1
-              br $retry
-            end
-            local.get 1
-            local.set $n
-          end
-          block ;; label = @4
-            block (result i32) ;; label = @5
-              try_table (catch $failed 0 (;@5;)) (catch_all 2 (;@3;)) ;; label = @6
-                block ;; label = @7
-                  global.get 0
-                  i32.const 2
-                  i32.eq
-                  (@metadata.code.branch_hint "\00")
-                  if ;; label = @8
-                    block ;; label = @9
-                      global.get 1
-                      i32.load 1 offset=8 align=1
-                      i32.const 3
-                      i32.sub
-                      br_table 2 (;@7;) 0 (;@9;)
-                    end
-                    unreachable
-                  end
-                  local.get $n
-                  local.set 1
-                end
-                local.get 1
-                call $fails
                 global.get 0
+                i32.const 2
+                i32.eq
                 (@metadata.code.branch_hint "\00")
                 if ;; label = @7
-                  i32.const 3
-                  call 3
-                  br $retry
+                  block ;; label = @8
+                    global.get 1
+                    i32.load 1 offset=8 align=1
+                    i32.const 3
+                    i32.sub
+                    br_table 3 (;@5;) 0 (;@8;)
+                  end
+                  unreachable
                 end
-                drop
+                global.get 1
+                local.get 1
+                i32.store 1 align=1
+                global.get 1
+                i32.const 2
+                i32.store 1 offset=4 align=1
+                i32.const 1
+                global.set 0
+                global.get 1
+                i32.const 8
+                i32.add
+                global.set 1
+                br $retry
               end
-              br 1 (;@4;)
+              local.get 1
+              local.set $n
             end
-            local.set 1
-            br 2 (;@2;)
+            block ;; label = @5
+              block (result i32) ;; label = @6
+                try_table (catch $failed 0 (;@6;)) (catch_all 2 (;@4;)) ;; label = @7
+                  block ;; label = @8
+                    global.get 0
+                    i32.const 2
+                    i32.eq
+                    (@metadata.code.branch_hint "\00")
+                    if ;; label = @9
+                      block ;; label = @10
+                        global.get 1
+                        i32.load 1 offset=8 align=1
+                        i32.const 3
+                        i32.sub
+                        br_table 2 (;@8;) 0 (;@10;)
+                      end
+                      unreachable
+                    end
+                    local.get $n
+                    local.set 1
+                  end
+                  local.get 1
+                  call $fails
+                  global.get 0
+                  (@metadata.code.branch_hint "\00")
+                  if ;; label = @8
+                    i32.const 3
+                    local.set 2
+                    br $done
+                  end
+                  drop
+                end
+                br 1 (;@5;)
+              end
+              local.set 1
+              br 2 (;@3;)
+            end
           end
         end
+        return
       end
-      return
+      local.get 2
+      call 3
+      br $retry
     end
   )
   (func (;2;) (type 3) (param i32 i32)

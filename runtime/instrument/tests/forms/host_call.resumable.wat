@@ -27,37 +27,43 @@
   (elem (;0;) (table 1) (i32.const 0) func)
   (elem (;1;) (table 2) (i32.const 0) func 4)
   (func (;1;) (type 1)
+    (local i32)
     block ;; label = @1
       block ;; label = @2
+        block ;; label = @3
+          global.get 0
+          i32.const 2
+          i32.eq
+          (@metadata.code.branch_hint "\00")
+          if ;; label = @4
+            global.get 1
+            i32.const 8
+            i32.sub
+            global.set 1
+            block ;; label = @5
+              global.get 1
+              i32.load 2 offset=4 align=1
+              i32.const 0
+              i32.sub
+              br_table 2 (;@3;) 0 (;@5;)
+            end
+            unreachable
+          end
+        end
+        call 2
         global.get 0
-        i32.const 2
-        i32.eq
         (@metadata.code.branch_hint "\00")
         if ;; label = @3
-          global.get 1
-          i32.const 8
-          i32.sub
-          global.set 1
-          block ;; label = @4
-            global.get 1
-            i32.load 2 offset=4 align=1
-            i32.const 0
-            i32.sub
-            br_table 2 (;@2;) 0 (;@4;)
-          end
-          unreachable
+          i32.const 0
+          local.set 0
+          br 1 (;@2;)
         end
+        drop
+        return
       end
-      call 2
-      global.get 0
-      (@metadata.code.branch_hint "\00")
-      if ;; label = @2
-        i32.const 0
-        call 3
-        br 1 (;@1;)
-      end
-      drop
-      return
+      local.get 0
+      call 3
+      br 0 (;@1;)
     end
   )
   (func (;2;) (type 0) (result i32)

@@ -27,17 +27,23 @@
   (elem (;0;) (table 1) (i32.const 0) func)
   (elem (;1;) (table 2) (i32.const 0) func)
   (func (;1;) (type 1)
+    (local i32)
     block ;; label = @1
-      call 2
-      global.get 0
-      (@metadata.code.branch_hint "\00")
-      if ;; label = @2
-        i32.const 0
-        call 3
-        br 1 (;@1;)
+      block ;; label = @2
+        call 2
+        global.get 0
+        (@metadata.code.branch_hint "\00")
+        if ;; label = @3
+          i32.const 0
+          local.set 0
+          br 1 (;@2;)
+        end
+        drop
+        return
       end
-      drop
-      return
+      local.get 0
+      call 3
+      br 0 (;@1;)
     end
   )
   (func (;2;) (type 0) (result i32)

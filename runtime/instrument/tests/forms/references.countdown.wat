@@ -3,12 +3,10 @@
   (type (;1;) (func (param i64 (ref $callback)) (result (ref $callback))))
   (type (;2;) (func))
   (type (;3;) (func (param i64 i32)))
-  (type (;4;) (func (param funcref i32 i32)))
-  (type (;5;) (func (param i64 i32 i32)))
-  (type (;6;) (func (param i64 funcref i32)))
-  (type (;7;) (func (param funcref i32)))
-  (type (;8;) (func (param i32)))
-  (type (;9;) (func))
+  (type (;4;) (func (param funcref i32)))
+  (type (;5;) (func (param i64 funcref i32)))
+  (type (;6;) (func (param i32)))
+  (type (;7;) (func))
   (import "wherry" "flag" (memory (;0;) 1 1 shared))
   (table (;0;) 0 funcref)
   (table (;1;) 2 2 funcref)
@@ -25,128 +23,158 @@
   (export "__wherry_references" (table 0))
   (export "__wherry_functions" (table 1))
   (export "__wherry_resumers" (table 2))
-  (export "__wherry_drop_segments" (func 11))
+  (export "__wherry_drop_segments" (func 9))
   (elem (;0;) declare func $double $keep)
   (elem (;1;) (table 1) (i32.const 0) func $double $keep)
   (elem (;2;) (table 2) (i32.const 0) func)
-  (elem (;3;) declare func 9)
+  (elem (;3;) declare func 7)
   (func $double (;0;) (type $callback) (param i64) (result i64)
     local.get 0
     i64.const 1
     i64.shl
   )
   (func $keep (;1;) (type $callback) (param i64) (result i64)
-    (local $f (ref null $callback)) (local (ref null $callback) i64 i64)
+    (local $f (ref null $callback)) (local i32 (ref null $callback) i64 i64)
     block ;; label = @1
-      global.get 2
-      i64.const -1
-      i64.add
-      global.set 2
-      global.get 2
-      i64.eqz
-      i32.const 0
-      i32.atomic.load8_u
-      i32.or
-      (@metadata.code.branch_hint "\00")
-      if ;; label = @2
-        local.get 0
-        i32.const 0
-        call 4
-        br 1 (;@1;)
-      end
-      ref.func $double
-      local.set $f
-      local.get 0
-      local.get $f
-      ref.as_non_null
-      call_ref $callback
-      global.get 0
-      (@metadata.code.branch_hint "\00")
-      if ;; label = @2
+      block ;; label = @2
+        block ;; label = @3
+          block ;; label = @4
+            global.get 2
+            i64.const -1
+            i64.add
+            global.set 2
+            global.get 2
+            i64.eqz
+            i32.const 0
+            i32.atomic.load8_u
+            i32.or
+            (@metadata.code.branch_hint "\00")
+            if ;; label = @5
+              i32.const 0
+              local.set 2
+              br 1 (;@4;)
+            end
+            ref.func $double
+            local.set $f
+            local.get 0
+            local.get $f
+            ref.as_non_null
+            call_ref $callback
+            global.get 0
+            (@metadata.code.branch_hint "\00")
+            if ;; label = @5
+              i32.const 1
+              local.set 2
+              br 2 (;@3;)
+            end
+            i64.const 2
+            local.get $f
+            ref.as_non_null
+            local.tee $f
+            ref.as_non_null
+            local.set 3
+            local.set 4
+            local.set 5
+            local.get 4
+            local.get 3
+            call_ref $callback
+            global.get 0
+            (@metadata.code.branch_hint "\00")
+            if ;; label = @5
+              i32.const 2
+              local.set 2
+              br 3 (;@2;)
+            end
+            local.set 4
+            local.get 5
+            local.get 4
+            i64.add
+            return
+          end
+          local.get 0
+          local.get 2
+          call 4
+          br 2 (;@1;)
+        end
         local.get $f
-        i32.const 0
-        i32.const 1
+        local.get 2
         call 5
         br 1 (;@1;)
       end
-      i64.const 2
-      local.get $f
-      ref.as_non_null
-      local.tee $f
-      ref.as_non_null
-      local.set 2
-      local.set 3
-      local.set 4
-      local.get 3
+      local.get 5
       local.get 2
-      call_ref $callback
-      global.get 0
-      (@metadata.code.branch_hint "\00")
-      if ;; label = @2
-        local.get 4
-        i32.const 0
-        i32.const 2
-        call 6
-        br 1 (;@1;)
-      end
-      local.set 3
-      local.get 4
-      local.get 3
-      i64.add
-      return
+      call 4
+      br 0 (;@1;)
     end
     i64.const 0
   )
   (func $twice (;2;) (type 1) (param i64 (ref $callback)) (result (ref $callback))
+    (local i32)
     block ;; label = @1
-      global.get 2
-      i64.const -1
-      i64.add
-      global.set 2
-      global.get 2
-      i64.eqz
-      i32.const 0
-      i32.atomic.load8_u
-      i32.or
-      (@metadata.code.branch_hint "\00")
-      if ;; label = @2
+      block ;; label = @2
+        block ;; label = @3
+          global.get 2
+          i64.const -1
+          i64.add
+          global.set 2
+          global.get 2
+          i64.eqz
+          i32.const 0
+          i32.atomic.load8_u
+          i32.or
+          (@metadata.code.branch_hint "\00")
+          if ;; label = @4
+            i32.const 3
+            local.set 2
+            br 1 (;@3;)
+          end
+          local.get 0
+          local.get 1
+          call $twice
+          global.get 0
+          (@metadata.code.branch_hint "\00")
+          if ;; label = @4
+            i32.const 4
+            local.set 2
+            br 2 (;@2;)
+          end
+          drop
+          local.get 1
+          return
+        end
         local.get 0
         local.get 1
-        i32.const 3
-        call 7
+        local.get 2
+        call 6
         br 1 (;@1;)
       end
-      local.get 0
       local.get 1
-      call $twice
-      global.get 0
-      (@metadata.code.branch_hint "\00")
-      if ;; label = @2
-        local.get 1
-        i32.const 4
-        call 8
-        br 1 (;@1;)
-      end
-      drop
-      local.get 1
-      return
+      local.get 2
+      call 5
+      br 0 (;@1;)
     end
-    ref.func 9
+    ref.func 7
   )
   (func (;3;) (type 2)
+    (local i32)
     block ;; label = @1
-      i64.const 1
-      ref.func $keep
-      call $twice
-      global.get 0
-      (@metadata.code.branch_hint "\00")
-      if ;; label = @2
-        i32.const 5
-        call 10
-        br 1 (;@1;)
+      block ;; label = @2
+        i64.const 1
+        ref.func $keep
+        call $twice
+        global.get 0
+        (@metadata.code.branch_hint "\00")
+        if ;; label = @3
+          i32.const 5
+          local.set 0
+          br 1 (;@2;)
+        end
+        drop
+        return
       end
-      drop
-      return
+      local.get 0
+      call 8
+      br 0 (;@1;)
     end
   )
   (func (;4;) (type 3) (param i64 i32)
@@ -166,71 +194,7 @@
     i32.add
     global.set 1
   )
-  (func (;5;) (type 4) (param funcref i32 i32)
-    (local i32)
-    global.get 1
-    local.set 3
-    local.get 3
-    local.get 0
-    i32.const 1
-    table.grow 0
-    i32.store 1 align=1
-    local.get 3
-    local.get 1
-    i32.store 1 offset=4 align=1
-    local.get 3
-    local.get 2
-    i32.store 1 offset=8 align=1
-    i32.const 1
-    global.set 0
-    local.get 3
-    i32.const 12
-    i32.add
-    global.set 1
-  )
-  (func (;6;) (type 5) (param i64 i32 i32)
-    (local i32)
-    global.get 1
-    local.set 3
-    local.get 3
-    local.get 0
-    i64.store 1 align=1
-    local.get 3
-    local.get 1
-    i32.store 1 offset=8 align=1
-    local.get 3
-    local.get 2
-    i32.store 1 offset=12 align=1
-    i32.const 1
-    global.set 0
-    local.get 3
-    i32.const 16
-    i32.add
-    global.set 1
-  )
-  (func (;7;) (type 6) (param i64 funcref i32)
-    (local i32)
-    global.get 1
-    local.set 3
-    local.get 3
-    local.get 0
-    i64.store 1 align=1
-    local.get 3
-    local.get 1
-    i32.const 1
-    table.grow 0
-    i32.store 1 offset=8 align=1
-    local.get 3
-    local.get 2
-    i32.store 1 offset=12 align=1
-    i32.const 1
-    global.set 0
-    local.get 3
-    i32.const 16
-    i32.add
-    global.set 1
-  )
-  (func (;8;) (type 7) (param funcref i32)
+  (func (;5;) (type 4) (param funcref i32)
     (local i32)
     global.get 1
     local.set 2
@@ -249,10 +213,32 @@
     i32.add
     global.set 1
   )
-  (func (;9;) (type $callback) (param i64) (result i64)
+  (func (;6;) (type 5) (param i64 funcref i32)
+    (local i32)
+    global.get 1
+    local.set 3
+    local.get 3
+    local.get 0
+    i64.store 1 align=1
+    local.get 3
+    local.get 1
+    i32.const 1
+    table.grow 0
+    i32.store 1 offset=8 align=1
+    local.get 3
+    local.get 2
+    i32.store 1 offset=12 align=1
+    i32.const 1
+    global.set 0
+    local.get 3
+    i32.const 16
+    i32.add
+    global.set 1
+  )
+  (func (;7;) (type $callback) (param i64) (result i64)
     unreachable
   )
-  (func (;10;) (type 8) (param i32)
+  (func (;8;) (type 6) (param i32)
     (local i32)
     global.get 1
     local.set 1
@@ -266,5 +252,5 @@
     i32.add
     global.set 1
   )
-  (func (;11;) (type 9))
+  (func (;9;) (type 7))
 )
