@@ -102,6 +102,56 @@ fn captured_workloads_end_as_uninterrupted_ones() {
     }
 }
 
+/// A function of more than 50,000 instructions around one `br_table` with 5,000 targets. Some
+/// of them call a function with safepoints of its own, with an operand waiting.
+fn large() -> Module {
+    const CASES: usize = 5_000;
+    let targets: String = (0..CASES).map(|case| format!(" {case}")).collect();
+    let cases: String = (0..CASES)
+        .map(|case| {
+            let work = if case % 40 == 0 {
+                "local.get $x call $loop i32.add"
+            } else {
+                "local.get $x i32.const 3 i32.rotl i32.add"
+            };
+            // What follows the last case is that many blocks further out.
+            let out = CASES - 1 - case;
+            format!(
+                "end local.get $sum {work} i32.const {case} i32.xor i32.const 5 i32.mul
+                 local.set $sum br {out}\n"
+            )
+        })
+        .collect();
+    module(&format!(
+        "(module (memory (export \"memory\") 1)
+          (func $loop (param i32) (result i32)
+            (loop (br_if 0 (local.tee 0 (i32.shr_u (local.get 0) (i32.const 4)))))
+            (i32.const 9))
+          (func (export \"_start\") (local $x i32) (local $n i32) (local $sum i32)
+            loop $next
+              block
+              {}
+              local.get $x br_table {targets} 0
+              {cases}
+              end
+              local.get $x i32.const 40 i32.add i32.const {CASES} i32.rem_u local.set $x
+              i32.const 0 local.get $sum i32.store
+              local.get $n i32.const 1 i32.add local.tee $n i32.const 300 i32.lt_u br_if $next
+            end))",
+        "block ".repeat(CASES)
+    ))
+}
+
+#[test]
+fn large_functions_are_captured() {
+    let module = large();
+    let expected = uninterrupted(&module);
+    assert_eq!(expected.outcome, Outcome::Exited(0));
+    let (captures, found) = through_files(&module, 37);
+    assert_eq!(found, expected);
+    assert!(captures > 10, "{captures}");
+}
+
 #[test]
 fn programs_go_on_in_place() {
     for (name, module) in programs() {
