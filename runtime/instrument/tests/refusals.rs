@@ -142,7 +142,17 @@ fn deep_nesting_is_no_problem() {
     }
 }
 
+const FORMS: [&str; 5] = [
+    include_str!("forms/call.wat"),
+    include_str!("forms/exceptions.wat"),
+    include_str!("forms/indirect.wat"),
+    include_str!("forms/memory64.wat"),
+    include_str!("forms/references.wat"),
+];
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
         let mut wasm = b"\0asm\x01\0\0\0".to_vec();
@@ -151,9 +161,8 @@ proptest! {
     }
 
     #[test]
-    fn damaged_modules_never_panic(place in 8usize..600, value in any::<u8>()) {
-        let mut wasm = wat::parse_str(include_str!("forms/indirect.wat")).unwrap();
-        wasm.extend(wat::parse_str(include_str!("forms/call.wat")).unwrap().split_off(8));
+    fn damaged_modules_never_panic(form in 0..FORMS.len(), place in 8usize..600, value in any::<u8>()) {
+        let mut wasm = wat::parse_str(FORMS[form]).unwrap();
         let place = place % wasm.len();
         wasm[place] = value;
         let _ = instrument(&wasm, &Options { resumable: true, countdown: true });

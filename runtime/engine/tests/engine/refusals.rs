@@ -42,6 +42,18 @@ fn refused_resume(module: &Module, file: &[u8]) -> String {
 fn modules_that_cannot_run_are_refused_by_name() {
     let unknown = module("(module (import \"env\" \"magic\" (func)) (func (export \"_start\")))");
     assert!(refused_start(&unknown).contains("`env.magic`"));
+    let wide = module(
+        "(module
+            (import \"wasi_snapshot_preview1\" \"fd_write\"
+                (func (param i32 i64 i64 i64) (result i32)))
+            (memory (export \"memory\") i64 1)
+            (func (export \"_start\")))",
+    );
+    let message = refused_start(&wide);
+    assert!(
+        message.contains("`wasi_snapshot_preview1::fd_write`") && message.contains("types"),
+        "{message}"
+    );
     let nothing = module("(module)");
     assert!(refused_start(&nothing).contains("`_start`"));
     let wrong = module("(module (func (export \"_start\") (param i32)))");
