@@ -15,7 +15,7 @@ pub enum Value {
     F64(u64),
     /// `v128`, little-endian lanes
     V128(u128),
-    /// A function reference, `None` being null.
+    /// A function reference of whatever type, `None` being null.
     FuncRef(FunctionRef),
     /// The null of `externref`: preview 1 hosts hand out no other.
     NullExtern,
@@ -30,8 +30,8 @@ pub enum Slot {
     /// A parameter or local, by its index.
     Local(u32),
     /// An operand, counted from the bottom of the function's operand stack. At a call,
-    /// only those operands are here that the call does not take as arguments, and the
-    /// table index of an indirect call (always the topmost).
+    /// only those operands are here that the call does not take: arguments, and the table
+    /// index or reference that says whom to call, are taken.
     Operand(u32),
 }
 
