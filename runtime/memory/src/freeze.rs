@@ -32,8 +32,8 @@ impl Memory {
     /// Sets the content of this moment aside, and tells what of it has changed. The program,
     /// which must be stopped, can go on at once.
     ///
-    /// After an error the memory is what it was, and the next freeze tells
-    /// [`Changed::Everything`].
+    /// After an error the memory is what it was (but for [`Error::OutOfMemory`], after which it
+    /// cannot be used), and the next freeze tells [`Changed::Everything`].
     ///
     /// # Errors
     /// [`Error::ImageInUse`] while an image of this memory exists, which is the only error that
@@ -70,7 +70,7 @@ impl Memory {
     ///
     /// # Errors
     /// What `fill` returns, or if the system refuses what is needed. The memory is then what it
-    /// was, unless [`Error::OutOfMemory`] says that it could not be made accessible again.
+    /// was, unless it is [`Error::OutOfMemory`]: then there is none that could be used.
     pub fn restore<E: From<Error>>(
         &mut self,
         length: usize,
@@ -81,11 +81,52 @@ impl Memory {
         let mut content = Content::new(self.page_size)?;
         content.grow(self.content_length(length))?;
         content.fill(length, fill)?;
-        Ok(self.replace(length, content)?)
+        Ok(self.replace(length, Some(Arc::new(content)))?)
     }
 
-    /// Makes `content` the memory.
-    fn replace(&mut self, length: usize, content: Content) -> Result<(), Error> {
+    /// Makes this memory equal to `other`, which is about to be given up: what the next freeze of
+    /// `other` would tell is what the next one of this tells. What was frozen is shared, not
+    /// copied, also while an image of it is in use; until `other` is dropped, this cannot be
+    /// frozen.
+    ///
+    /// # Errors
+    /// If the system refuses what is needed.
+    pub fn replace_by(&mut self, other: &mut Memory) -> Result<(), Error> {
+        self.check_process()?;
+        self.grow_to(other.length)?;
+        let candidates = other.candidates()?;
+        // They are marked as seen now.
+        let known = std::mem::replace(&mut other.known, false);
+        let content = other.content.clone();
+        let shared = content.filter(|_| self.capacity() == other.capacity());
+        let candidates = match shared.is_some() {
+            true => candidates,
+            false => std::iter::once(0..other.accessible()).collect(),
+        };
+        let known = known && shared.is_some();
+        self.replace(other.length, shared)?;
+        self.known &= known;
+        let size = self.page_size;
+        for page in candidates.into_iter().flat_map(|run| run.step_by(size)) {
+            #[expect(unsafe_code, reason = "memories are known by their addresses only")]
+            // SAFETY: both are accessible for this page, and nobody runs a program in them: this
+            // takes them mutably.
+            let (from, to) = unsafe {
+                let (from, to) = (other.as_ptr().add(page), self.as_ptr().add(page));
+                (
+                    std::slice::from_raw_parts(from, size),
+                    std::slice::from_raw_parts_mut(to, size),
+                )
+            };
+            if from != to {
+                to.copy_from_slice(from);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes `content` the memory, or zeros.
+    fn replace(&mut self, length: usize, content: Option<Arc<Content>>) -> Result<(), Error> {
         let refused = |source| Error::OutOfMemory {
             bytes: length,
             source,
@@ -99,12 +140,16 @@ impl Memory {
         let beyond = end..accessible;
         self.reservation.clear(beyond, false).map_err(refused)?;
         self.length = length;
+        let Some(content) = content else {
+            return Ok(());
+        };
         for block in 0..end.div_ceil(self.block_size) {
-            self.map_if_data(block, &content)?;
+            if self.has_data(block, &content) {
+                self.show(block, &content)?;
+            }
         }
-        self.content = Some(Arc::new(content));
-        self.start_tracking()?;
-        self.known = true;
+        self.content = Some(content);
+        self.known = self.start_tracking().is_ok();
         Ok(())
     }
 
@@ -124,7 +169,9 @@ impl Memory {
                 let pages = self.pages(&self.block(block));
                 changed.runs_in(pages).for_each(|run| written.insert(run));
                 self.discard_copies(runs, &changed, content)?;
-            } else if !self.map_if_data(block, content)? {
+            } else if self.has_data(block, content) {
+                self.show(block, content)?;
+            } else {
                 // They are zero, as is what was never touched.
                 self.discard(runs, None)?;
             }
@@ -147,16 +194,32 @@ impl Memory {
         found.map_err(Error::Tracking)
     }
 
-    /// Maps the content over an ordinary block for which it has any, and says so.
-    fn map_if_data(&mut self, block: usize, content: &Content) -> Result<bool, Error> {
+    fn has_data(&self, block: usize, content: &Content) -> bool {
+        content.data().meets(self.pages(&self.block(block)))
+    }
+
+    /// Lets an ordinary block show the content: by mapping it, or, if the process may not have
+    /// more mappings, by copying it.
+    fn show(&mut self, block: usize, content: &Content) -> Result<(), Error> {
         let range = self.block(block);
-        if !content.data().meets(self.pages(&range)) {
-            return Ok(false);
+        if self.reservation.map(content.file(), range.clone()).is_ok() {
+            self.mapped.insert(block..block + 1);
+            return Ok(());
         }
-        let mapped = self.reservation.map(content.file(), range);
-        mapped.map_err(Error::Content)?;
-        self.mapped.insert(block..block + 1);
-        Ok(true)
+        // The kernel may have taken away what was there.
+        let cleared = self.reservation.clear(range.clone(), true);
+        cleared.map_err(|source| Error::OutOfMemory {
+            bytes: range.len(),
+            source,
+        })?;
+        let from = &content.bytes()[range.clone()];
+        #[expect(unsafe_code, reason = "the memory is known by its address only")]
+        // SAFETY: the block is accessible, and nobody else uses it: this takes it mutably.
+        unsafe {
+            let to = self.as_ptr().add(range.start);
+            std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len());
+        }
+        Ok(())
     }
 
     /// Drops private copies of `runs`, which are in the content now, where a tracker would take
@@ -260,4 +323,89 @@ fn chunks(pages: &PageSet, page_size: usize) -> Vec<u32> {
     }
     chunks.dedup();
     chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of memory that the content takes.
+    fn taken(memory: &Memory) -> i64 {
+        let content = memory.content.as_ref().expect("it was frozen");
+        rustix::fs::fstat(content.file())
+            .expect("its state")
+            .st_blocks
+            * 512
+    }
+
+    #[expect(unsafe_code, reason = "what a program would do")]
+    fn bytes(memory: &mut Memory) -> &mut [u8] {
+        // SAFETY: it is as long as the memory, and borrowed with it.
+        unsafe { std::slice::from_raw_parts_mut(memory.as_ptr(), memory.len()) }
+    }
+
+    #[test]
+    fn zeros_take_no_memory() -> Result<(), Error> {
+        let mut memory = Memory::new(64 << 20, 1 << 30, 1 << 16)?;
+        bytes(&mut memory)[5 << 20..6 << 20].fill(0);
+        assert_eq!(memory.freeze()?.image.data_chunks().count(), 0);
+        assert_eq!(taken(&memory), 0);
+        let places = [7 << 20, 30 << 20, 31 << 20];
+        places.iter().for_each(|&at| bytes(&mut memory)[at] = 1);
+        assert_eq!(memory.freeze()?.image.data_chunks().count(), 3);
+        assert!((1..=3 << 21).contains(&taken(&memory)));
+        assert!(bytes(&mut memory)[..5 << 20].iter().all(|&byte| byte == 0));
+        assert_eq!(memory.freeze()?.changed, Changed::Chunks(vec![]));
+        places.iter().for_each(|&at| bytes(&mut memory)[at] = 0);
+        assert_eq!(memory.freeze()?.image.data_chunks().count(), 0);
+        assert_eq!(taken(&memory), 0);
+        memory.restore::<Error>(32 << 20, |content| {
+            content[1 << 20] = 1;
+            Ok(())
+        })?;
+        assert!((1..=1 << 21).contains(&taken(&memory)));
+        Ok(())
+    }
+
+    #[test]
+    fn ranges_are_split_at_blocks() {
+        let ranges = vec![0..1, 3..4, 4..25, 39..40];
+        let blocks: Vec<_> = by_block(ranges, 10).collect();
+        let expected = [
+            (0, vec![0..1, 3..4, 4..10]),
+            (1, std::iter::once(10..20).collect()),
+            (2, std::iter::once(20..25).collect()),
+            (3, std::iter::once(39..40).collect()),
+        ];
+        assert_eq!(blocks, expected);
+    }
+
+    /// A freeze that fails may have asked the tracker already, which tells everything once.
+    #[test]
+    fn a_failed_freeze_is_made_up_for() -> Result<(), Error> {
+        let mut memory = Memory::new(4 << 20, 1 << 30, 1 << 16)?;
+        bytes(&mut memory)[1 << 20] = 1;
+        memory.freeze()?;
+        bytes(&mut memory)[2 << 20] = 2;
+        memory.candidates()?;
+        memory.known = false;
+        let frozen = memory.freeze()?;
+        assert_eq!(frozen.changed, Changed::Everything);
+        assert_eq!(frozen.image.bytes()[2 << 20], 2);
+        drop(frozen);
+        bytes(&mut memory)[2 << 20] = 3;
+        assert_eq!(memory.freeze()?.changed, Changed::Chunks(vec![32]));
+        Ok(())
+    }
+
+    /// As in a process that was forked: the content belongs to both.
+    #[test]
+    fn another_process_is_refused() -> Result<(), Error> {
+        let mut memory = Memory::new(1 << 16, 1 << 20, 0)?;
+        memory.process = memory.process.wrapping_add(1);
+        assert!(matches!(memory.freeze(), Err(Error::OtherProcess)));
+        let restored = memory.restore::<Error>(1 << 16, |_| Ok(()));
+        assert!(matches!(restored, Err(Error::OtherProcess)));
+        Ok(())
+    }
 }

@@ -41,7 +41,7 @@ pub struct Memory {
     /// Pages in mapped blocks that still have a private copy, equal to the content: they were
     /// written shortly before the last freeze, and will be again.
     pub(crate) kept: PageSet,
-    process: u32,
+    pub(crate) process: u32,
 }
 
 impl Memory {

@@ -49,6 +49,10 @@ enum Step {
         pages: usize,
         writes: Vec<(usize, u8)>,
     },
+    /// Another memory takes its place.
+    Replace {
+        pages: usize,
+    },
     /// Loses what is known, as a freeze that fails does.
     Forget,
 }
@@ -68,6 +72,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => any::<bool>().prop_map(|keep| Step::Freeze { keep }),
         1 => (1..100usize, prop::collection::vec((place(), 0..3u8), 0..6))
             .prop_map(|(pages, writes)| Step::Restore { pages, writes }),
+        1 => (0..100usize).prop_map(|pages| Step::Replace { pages }),
         1 => Just(Step::Forget),
     ];
     prop::collection::vec(step, 1..40)
@@ -135,6 +140,7 @@ impl Modelled {
             }
             Step::Freeze { keep } => self.freeze(keep),
             Step::Restore { pages, writes } => self.restore(pages * WASM_PAGE, &writes),
+            Step::Replace { pages } => self.replace(pages),
             Step::Forget => {
                 self.memory.track_by(self.tracking);
                 self.base = None;
@@ -182,6 +188,20 @@ impl Modelled {
         self.base = Some(content.clone());
         self.bytes = content;
         self.written.clear();
+    }
+
+    fn replace(&mut self, pages: usize) {
+        let mut other = Memory::new(pages * WASM_PAGE, RESERVED, WASM_PAGE).expect("memory");
+        other.track_by(self.tracking);
+        let same_capacity = self.memory.capacity() == RESERVED;
+        other
+            .replace_by(&mut self.memory)
+            .expect("it can be replaced");
+        self.memory = other;
+        if !same_capacity {
+            self.base = None;
+            self.image_in_use = false;
+        }
     }
 
     fn check_image(&self, image: &Image) {
