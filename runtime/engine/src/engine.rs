@@ -7,6 +7,7 @@ use wasmtime::{Config, Linker};
 
 use crate::cache::Cache;
 use crate::host::{self, Host};
+use crate::memory::Memories;
 use crate::{Error, Module};
 
 /// How much stack a program has. Frames of a module that can rewind are larger, and what
@@ -40,6 +41,7 @@ struct Parts {
 pub(crate) struct Half {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) linker: Linker<Host>,
+    pub(crate) memories: Memories,
     /// What the stack of a thread must have that runs a program.
     pub(crate) thread_stack: usize,
 }
@@ -82,12 +84,15 @@ impl Engine {
 impl Half {
     fn new(stack: usize) -> Result<Self, Error> {
         let failed = |error| Error::Engine(format!("{error:#}"));
-        let wasmtime = wasmtime::Engine::new(&wasmtime_config(stack)).map_err(failed)?;
+        let memories = Memories::default();
+        let config = with_memories(wasmtime_config(stack), &memories);
+        let wasmtime = wasmtime::Engine::new(&config).map_err(failed)?;
         let mut linker = Linker::new(&wasmtime);
         host::link(&mut linker).map_err(failed)?;
         Ok(Half {
             wasmtime,
             linker,
+            memories,
             thread_stack: stack + HOST_STACK_BYTES,
         })
     }
@@ -115,4 +120,50 @@ fn wasmtime_config(stack: usize) -> Config {
         .shared_memory(true)
         .wasm_branch_hinting(true);
     config
+}
+
+fn with_memories(mut config: Config, memories: &Memories) -> Config {
+    config
+        .with_host_memory(Arc::new(memories.clone()))
+        // wasmtime maps images of data segments over its own memories only.
+        .memory_init_cow(false);
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reservations and guards are what wasmtime would have made, so code checks no bounds.
+    #[test]
+    fn our_memories_do_not_change_the_code() -> wasmtime::Result<()> {
+        let wasm = wat::parse_str(
+            "(module (memory 1) (memory i64 1)
+                (func (export \"sum\") (param $at i32) (result f64) (local $sum f64)
+                    (loop $next
+                        (local.set $sum
+                            (f64.add (local.get $sum) (f64.load offset=64 (local.get $at))))
+                        (i64.store 1 (i64.extend_i32_u (local.get $at)) (i64.const 1))
+                        (local.set $at (i32.add (local.get $at) (i32.const 8)))
+                        (br_if $next (i32.lt_u (local.get $at) (i32.const 65000))))
+                    (local.get $sum)))",
+        )?;
+        let code = |config: Config| -> wasmtime::Result<Vec<u8>> {
+            let engine = wasmtime::Engine::new(&config)?;
+            Ok(wasmtime::Module::from_binary(&engine, &wasm)?
+                .text()
+                .to_vec())
+        };
+        let plain = code(wasmtime_config(STACK_BYTES))?;
+        let ours = with_memories(wasmtime_config(STACK_BYTES), &Memories::default());
+        assert_eq!(code(ours)?, plain);
+        let mut checked = wasmtime_config(STACK_BYTES);
+        checked.memory_reservation(0).memory_guard_size(0);
+        assert_ne!(
+            code(checked)?,
+            plain,
+            "the comparison would see bounds checks"
+        );
+        Ok(())
+    }
 }

@@ -51,6 +51,9 @@ pub enum Error {
     /// The host's state cannot be restored here.
     #[error(transparent)]
     Restore(#[from] wherry_wasi::RestoreError),
+    /// A memory cannot be frozen or restored.
+    #[error(transparent)]
+    Memory(#[from] wherry_memory::Error),
     /// The checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] wherry_snapshot::Error),

@@ -14,6 +14,7 @@ use wherry_snapshot::{Frame, Phase};
 use wherry_wasi::Wasi;
 
 use crate::host::{ELEMENT_BYTES, Host, Limiter};
+use crate::memory::{Linear, Memories};
 use crate::module::Variant;
 use crate::{Error, Module, capture, restore};
 
@@ -24,6 +25,8 @@ pub(crate) struct Instance {
     pub(crate) flag: Flag,
     pub(crate) thread_stack: usize,
     pub(crate) handles: Handles,
+    /// What is behind the program's memories, in the same order.
+    pub(crate) linear: Vec<Linear>,
     /// The frames that lie in the state memory as they are to be rewound. Without any, what
     /// lies there is what the program stored when it left, which is another layout.
     pub(crate) restored: Option<Restored>,
@@ -87,6 +90,7 @@ impl Instance {
         let instance = wasmtime::Instance::new(&mut store, &variant.compiled, &imports);
         let instance = instance.map_err(failed)?;
         let handles = Handles::of(&mut store, instance, &variant).map_err(failed)?;
+        let linear = linear_memories(&half.memories, &store, &handles).map_err(failed)?;
         let memory = instance.get_memory(&mut store, "memory");
         let host = store.data_mut();
         (host.memory, host.state) = (memory, Some(handles.state));
@@ -98,6 +102,7 @@ impl Instance {
             flag,
             thread_stack,
             handles,
+            linear,
             restored: None,
             instance,
         })
@@ -248,6 +253,19 @@ impl Flag {
         // instrumentation, whose validator keeps guests from having shared memories.
         unsafe { AtomicU8::from_ptr(byte.get()) }
     }
+}
+
+fn linear_memories(
+    memories: &Memories,
+    store: &Store<Host>,
+    handles: &Handles,
+) -> wasmtime::Result<Vec<Linear>> {
+    let linear = |memory: &Memory| {
+        memories
+            .of(store, *memory)
+            .ok_or_else(|| missing("a memory"))
+    };
+    handles.memories.iter().map(linear).collect()
 }
 
 /// Bytes of the original module's memories and tables when it starts.

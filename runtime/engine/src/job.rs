@@ -245,7 +245,7 @@ impl Job {
         let mut instance = Instance::new(&self.module, need, self.settings.limits.memory_bytes)?;
         if let Position::Stopped(phase) = self.position {
             let execution = capture::execution(&mut self.instance, phase)?;
-            copy_memories(&mut self.instance, &mut instance)?;
+            restore::hand_over_memories(&mut self.instance, &mut instance)?;
             restore::execution(&mut instance, &execution)?;
         }
         instance.store.data_mut().wasi = self.instance.store.data_mut().wasi.take();
@@ -342,18 +342,6 @@ fn restore_instance<R: Read + Seek + Send>(
         })?;
     }
     restore::execution(instance, execution)
-}
-
-fn copy_memories(from: &mut Instance, to: &mut Instance) -> Result<(), Error> {
-    for (index, memory) in from.handles.memories.iter().enumerate() {
-        let (pages, maximum) = (memory.size(&from.store), memory.ty(&from.store).maximum());
-        let source = memory.data(&from.store);
-        restore::memory(to, index, pages, maximum, |content| {
-            restore::copy(source, content);
-            Ok(())
-        })?;
-    }
-    Ok(())
 }
 
 fn check_workload(module: &Module, workload: &Workload) -> Result<(), Error> {

@@ -27,6 +27,7 @@ mod file;
 mod host;
 mod instance;
 mod job;
+mod memory;
 mod module;
 mod outcome;
 mod restore;

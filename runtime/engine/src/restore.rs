@@ -1,6 +1,6 @@
 //! Putting a stopped program's state into a new instance.
 
-use wasmtime::{Func, HeapType, Ref, Table, Val, ValType};
+use wasmtime::{Func, HeapType, Memory, Ref, Table, Val, ValType};
 use wherry_instrument::{Map, MapError, SegmentFlag};
 use wherry_snapshot::{CHUNK_SIZE, Execution, Frame, FunctionRef, Global, Value};
 
@@ -21,8 +21,40 @@ pub(crate) fn memory(
     index: usize,
     pages: u64,
     maximum: Option<u64>,
-    fill: impl FnOnce(&mut [u8]) -> Result<(), Error>,
+    fill: impl Fn(&mut [u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    let memory = resize_memory(instance, index, pages, maximum)?;
+    let linear = instance.linear[index].clone();
+    let length = memory.data_size(&instance.store);
+    let restored = linear.lock().restore(length, &fill);
+    match restored {
+        Err(Error::Memory(error)) if !matches!(error, wherry_memory::Error::OutOfMemory { .. }) => {
+            // It cannot be tracked, but it can be used.
+            let content = memory.data_mut(&mut instance.store);
+            clear(content);
+            fill(content)
+        }
+        restored => restored,
+    }
+}
+
+/// Makes the memories of `to` those of `from`, which is about to be dropped.
+pub(crate) fn hand_over_memories(from: &mut Instance, to: &mut Instance) -> Result<(), Error> {
+    for (index, memory) in from.handles.memories.iter().enumerate() {
+        let (pages, maximum) = (memory.size(&from.store), memory.ty(&from.store).maximum());
+        resize_memory(to, index, pages, maximum)?;
+        let (mut old, mut new) = (from.linear[index].lock(), to.linear[index].lock());
+        new.replace_by(&mut old)?;
+    }
+    Ok(())
+}
+
+fn resize_memory(
+    instance: &mut Instance,
+    index: usize,
+    pages: u64,
+    maximum: Option<u64>,
+) -> Result<Memory, Error> {
     let refused = |why: &str| does_not_fit(format!("memory {index} {why}"));
     let memory = instance.handles.memories.get(index).copied();
     let memory = memory.ok_or_else(|| refused("is not there"))?;
@@ -33,29 +65,18 @@ pub(crate) fn memory(
     let delta = pages
         .checked_sub(initial)
         .ok_or_else(|| refused("is smaller than declared"))?;
-    clear(memory.data_mut(&mut instance.store));
     memory
         .grow(&mut instance.store, delta)
         .map_err(|error| refused(&format!("cannot have {pages} pages: {error:#}")))?;
-    fill(memory.data_mut(&mut instance.store))
+    Ok(memory)
 }
-
-static ZEROS: [u8; CHUNK_SIZE] = [0; CHUNK_SIZE];
 
 /// Zeroes what active segments wrote, without touching pages that were never written.
 fn clear(content: &mut [u8]) {
+    static ZEROS: [u8; CHUNK_SIZE] = [0; CHUNK_SIZE];
     for page in content.chunks_mut(CHUNK_SIZE) {
         if *page != ZEROS[..page.len()] {
             page.fill(0);
-        }
-    }
-}
-
-/// Copies pages that are not zero to a memory of zeros.
-pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
-    for (from, to) in from.chunks(CHUNK_SIZE).zip(to.chunks_mut(CHUNK_SIZE)) {
-        if *from != ZEROS[..from.len()] {
-            to.copy_from_slice(from);
         }
     }
 }
