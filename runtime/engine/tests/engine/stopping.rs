@@ -184,6 +184,19 @@ fn a_trap_names_its_functions() {
 }
 
 #[test]
+fn an_exception_that_nobody_catches_is_a_trap() {
+    let module = module("(module (tag $t) (func (export \"_start\") (throw $t)))");
+    let outcome = start(&module, Captured::default().settings())
+        .run()
+        .expect("it runs");
+    let Outcome::Trapped(trap) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(trap.kind, TrapKind::UncaughtException);
+    assert!(trap.message.contains("nobody catches"), "{trap}");
+}
+
+#[test]
 fn recursion_without_end_is_a_trap() {
     let module = module("(module (func $f (export \"_start\") (call $f) (call $f)))");
     let outcome = start(&module, Captured::default().settings())

@@ -1,0 +1,20 @@
+;; Ten thousand frames, each inside handlers for other exceptions, and one that passes all.
+(module
+  (memory (export "memory") 1)
+  (tag $other (param i32))
+  (tag $through (param i64))
+  (func $deep (param $n i32) (param $x i64) (result i64)
+    (if (i32.eqz (local.get $n)) (then (throw $through (local.get $x))))
+    (block $caught (result i32)
+      (try_table (result i64) (catch $other $caught)
+        (call $deep
+          (i32.sub (local.get $n) (i32.const 1))
+          (i64.add (i64.mul (local.get $x) (i64.const 3)) (i64.extend_i32_u (local.get $n)))))
+      (return))
+    (i64.extend_i32_u))
+  (func (export "_start") (local $found i64)
+    (block $caught (result i64)
+      (try_table (result i64) (catch $through $caught)
+        (call $deep (i32.const 10000) (i64.const 1))))
+    (local.set $found)
+    (i64.store (i32.const 0) (local.get $found))))
