@@ -25,6 +25,7 @@
 mod branch;
 mod call;
 mod handlers;
+mod operands;
 
 use std::collections::HashMap;
 
@@ -32,12 +33,12 @@ use wasm_encoder::{BlockType, Function as Encoded, Instruction as I, ValType, re
 use wasmparser::Operator;
 use wherry_snapshot::Slot;
 
-use self::handlers::Landings;
+use self::{handlers::Landings, operands::operands};
 use crate::{
     Error,
     code::{BODY, Code, Label, Region, encode, reencode_error},
     dispatch::{self, Target},
-    function::{Block, BlockId, BlockKind, Function, Op, Operand, SiteId, SiteKind},
+    function::{Block, BlockId, BlockKind, Function, Op, SiteId, SiteKind},
     helpers::Helpers,
     layout::Layout,
     map::{Segments, Type},
@@ -452,65 +453,6 @@ impl<'f, 'a> Rewriter<'f, 'a> {
         }
     }
 
-    /// Moves operands from the stack to their locals.
-    fn set(&mut self, operands: &[Operand]) -> Result<(), Error> {
-        for &(height, ty) in operands.iter().rev() {
-            let local = self.spill(height, of_local(ty)?);
-            self.code.push(Code::New(I::LocalSet(local)));
-        }
-        Ok(())
-    }
-
-    /// Puts operands back from their locals.
-    fn get(&mut self, operands: &[Operand]) -> Result<(), Error> {
-        for &(height, ty) in operands {
-            let local = self.spill(height, of_local(ty)?);
-            self.get_local(local, ty);
-        }
-        Ok(())
-    }
-
-    /// Puts a value of type `ty` back from a local of ours.
-    fn get_local(&mut self, local: u32, ty: wasmparser::ValType) {
-        self.new_code([I::LocalGet(local)]);
-        if excludes_null(ty) {
-            self.new_code([I::RefAsNonNull]);
-        }
-    }
-
-    fn spill(&mut self, height: u32, ty: ValType) -> u32 {
-        let locals = &mut self.locals;
-        *self
-            .spilled
-            .entry((height, ty))
-            .or_insert_with(|| new_local(locals, ty))
-    }
-
-    /// Moves values from the stack to locals that no operand of the program uses.
-    fn set_scratch(&mut self, types: &[wasmparser::ValType]) -> Result<Vec<u32>, Error> {
-        let mut values = Vec::new();
-        for (place, &ty) in (0..).zip(types) {
-            values.push(self.scratch(place, of_local(ty)?));
-        }
-        self.new_code(values.clone().into_iter().rev().map(I::LocalSet));
-        Ok(values)
-    }
-
-    /// Puts back what [`Self::set_scratch`] moved to locals.
-    fn get_scratch(&mut self, values: &[u32], types: &[wasmparser::ValType]) {
-        for (&local, &ty) in values.iter().zip(types) {
-            self.get_local(local, ty);
-        }
-    }
-
-    fn scratch(&mut self, place: u32, ty: ValType) -> u32 {
-        let locals = &mut self.locals;
-        *self
-            .scratch
-            .entry((place, ty))
-            .or_insert_with(|| new_local(locals, ty))
-    }
-
     fn new_code(&mut self, code: impl IntoIterator<Item = I<'static>>) {
         self.code.extend(code.into_iter().map(Code::New));
     }
@@ -540,14 +482,4 @@ pub(crate) fn slots(function: &Function<'_>, site: SiteId) -> Result<Vec<(Slot, 
         }
     }
     Ok(slots)
-}
-
-fn new_local(locals: &mut Vec<ValType>, ty: ValType) -> u32 {
-    locals.push(ty);
-    index(locals.len() - 1)
-}
-
-/// Operands of these types from `height` upwards.
-fn operands(height: u32, types: &[wasmparser::ValType]) -> Vec<Operand> {
-    (height..).zip(types.iter().copied()).collect()
 }

@@ -9,7 +9,7 @@ use crate::{
     code::{Code, Label},
     function::{BlockId, BlockKind},
     module::index,
-    rewrite::{Rewriter, operands},
+    rewrite::{Rewriter, operands::operands},
     types::{all_exact, of_local},
 };
 

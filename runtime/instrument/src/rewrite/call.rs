@@ -10,7 +10,11 @@ use crate::{
     function::{Operand, Site, SiteId, SiteKind},
     helpers::{FEW, in_frame_order},
     module::index,
-    rewrite::{Rewriter, SAVES, new_local, operands, slots},
+    rewrite::{
+        Rewriter, SAVES,
+        operands::{new_local, operands},
+        slots,
+    },
     types::{all_exact, exact, excludes_null, of_local},
 };
 
