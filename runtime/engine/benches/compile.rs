@@ -104,10 +104,7 @@ fn modules() -> Vec<PathBuf> {
         .map(|module| out.join(module))
         .partition(|path| path.exists());
     for path in missing {
-        println!(
-            "SKIPPED: {}: workloads/build has not built it",
-            name(&path)
-        );
+        println!("SKIPPED: {}: workloads/build has not built it", name(&path));
     }
     there
 }
@@ -117,7 +114,10 @@ fn name(path: &Path) -> String {
     stem.to_string_lossy().into_owned()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a ratio of sizes far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a ratio of sizes far below 2^52"
+)]
 fn ratio(a: usize, b: usize) -> f64 {
     a as f64 / b as f64
 }

@@ -70,7 +70,10 @@ impl Kernel {
     }
 }
 
-#[expect(unsafe_code, reason = "a shared memory is accessed through its address")]
+#[expect(
+    unsafe_code,
+    reason = "a shared memory is accessed through its address"
+)]
 fn raise(flag: &SharedMemory) {
     // SAFETY: the byte lives as long as `flag`, and is accessed with atomic instructions only.
     let byte = unsafe { AtomicU8::from_ptr(flag.data()[0].get()) };
