@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::layout::Kind;
 use crate::reader::{Sections, damaged};
-use crate::{Digest, Error, Memory};
+use crate::{Digest, Error, KeyId, Memory, SectionInfo};
 
 /// The most files that one checkpoint builds on. They are all named in it, so that none has
 /// to be opened to find the next.
@@ -24,6 +24,7 @@ struct Parts {
     /// Which of the files holds a chunk.
     chunks: HashMap<Digest, u8>,
     memories: Vec<Memory>,
+    key: Option<KeyId>,
 }
 
 /// A checkpoint file, as others name it.
@@ -41,12 +42,21 @@ impl Base {
         files: Vec<File>,
         chunks: HashMap<Digest, u8>,
         memories: Vec<Memory>,
+        key: Option<KeyId>,
     ) -> Self {
         Base(Arc::new(Parts {
             files,
             chunks,
             memories,
+            key,
         }))
+    }
+
+    /// The key that the files are encrypted with, if they are. What builds on them must be
+    /// encrypted with the same.
+    #[must_use]
+    pub fn key(&self) -> Option<KeyId> {
+        self.0.key
     }
 
     /// The memories of that checkpoint, in index order.
@@ -89,10 +99,15 @@ pub struct Outline {
     pub file: Digest,
     /// The files that it builds on: none if it stands on its own.
     pub bases: Vec<Digest>,
+    /// The key that it is encrypted with, if it is.
+    pub key: Option<KeyId>,
+    /// Its sections, in the order of the section table.
+    pub sections: Vec<SectionInfo>,
 }
 
 impl Outline {
-    /// Reads header, section table and the list of bases.
+    /// Reads what needs neither key nor other files: header, section table, the list of bases,
+    /// and how the file is encrypted.
     ///
     /// # Errors
     /// If `source` cannot be read, or is not a checkpoint that this version reads.
@@ -101,6 +116,8 @@ impl Outline {
         Ok(Outline {
             file: sections.file,
             bases: sections.bases()?,
+            key: sections.encryption()?.map(|encryption| encryption.key),
+            sections: sections.infos(),
         })
     }
 }

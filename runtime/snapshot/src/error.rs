@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::Digest;
+use crate::{Digest, KeyId};
 
 /// Why a checkpoint is refused. Every message names the part and the reason.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +78,33 @@ pub enum Error {
         found: Digest,
         /// The file that is needed.
         expected: Digest,
+    },
+    /// The checkpoint is encrypted, and no key was given.
+    #[error("the checkpoint is encrypted with the key {key}, and none was given")]
+    KeyNeeded {
+        /// The key that it is encrypted with.
+        key: KeyId,
+    },
+    /// The checkpoint is encrypted with another key.
+    #[error("the checkpoint is encrypted with the key {expected}, and not with {found}")]
+    WrongKey {
+        /// The key that was given.
+        found: KeyId,
+        /// The key that it is encrypted with.
+        expected: KeyId,
+    },
+    /// A part is not what was encrypted with the key: it is damaged, forged, or from another
+    /// file or place.
+    #[error("the checkpoint is damaged or forged: {part} is not what was encrypted")]
+    NotAuthentic {
+        /// The section or other part.
+        part: &'static str,
+    },
+    /// The checkpoint is encrypted in a way that this version does not know.
+    #[error("the checkpoint is encrypted with algorithm {algorithm}, which is not known here")]
+    UnknownEncryption {
+        /// The number of the algorithm.
+        algorithm: u32,
     },
     /// Reading or writing the file failed.
     #[error(transparent)]

@@ -7,7 +7,7 @@ use crate::chunk::Stored;
 use crate::{Blob, Error, Memory, Reader, Writer, Written};
 
 /// Writes a checkpoint of the same state that stands on its own. Chunks are copied as they
-/// are stored, in the order in which a full checkpoint has them: those of `blobs` first,
+/// are stored (encrypted with the same key if they were), in the order in which a full checkpoint has them: those of `blobs` first,
 /// which are all that the state of the WASI host names, and then those of the memories.
 ///
 /// # Errors
@@ -18,7 +18,10 @@ pub fn flatten<'a, R: Read + Seek, W: Write + Seek>(
     out: W,
 ) -> Result<Written, Error> {
     let contents = checkpoint.contents();
-    let mut writer = Writer::new(out)?;
+    let mut writer = match checkpoint.key() {
+        Some(key) => Writer::sealed(out, None, key)?,
+        None => Writer::new(out)?,
+    };
     let blobs = blobs.into_iter().flat_map(|blob| &blob.digests);
     let pages = contents.memories.iter().flat_map(Memory::pages);
     for digest in blobs.chain(pages.map(|(_, digest)| digest)) {
@@ -27,7 +30,7 @@ pub fn flatten<'a, R: Read + Seek, W: Write + Seek>(
         }
         let (entry, bytes) = checkpoint.index().stored(digest)?;
         let bytes = Cow::Owned(bytes);
-        writer.copy(&Stored { entry, bytes })?;
+        writer.copy(Stored { entry, bytes })?;
     }
     writer.finish(contents)
 }

@@ -6,6 +6,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::sync::{Mutex, PoisonError};
 
 use crate::chunk::{Entry, Unpacker, damaged, verify};
+use crate::layout::Kind;
+use crate::seal::{OVERHEAD, Seal};
 use crate::{Digest, Error, base};
 
 /// The chunks of a checkpoint, and the files that hold them.
@@ -18,12 +20,16 @@ pub(crate) struct Index<R> {
 struct Source<R> {
     reader: Mutex<R>,
     file: base::File,
+    /// What opens its chunks, if they are encrypted.
+    seal: Option<Seal>,
 }
 
 /// Where a chunk is stored.
 #[derive(Clone, Copy)]
 struct Place {
     source: u8,
+    /// Its number in that file.
+    number: u64,
     offset: u64,
     entry: Entry,
 }
@@ -38,7 +44,13 @@ impl<R> Index<R> {
 
     /// Takes in a file and the entries of its own chunk index, each with its place. What a
     /// file before it has is taken from there.
-    pub(crate) fn add(&mut self, reader: R, file: Digest, entries: Vec<(u64, Entry)>) {
+    pub(crate) fn add(
+        &mut self,
+        reader: R,
+        file: Digest,
+        entries: Vec<(u64, Entry)>,
+        seal: Option<Seal>,
+    ) {
         // There are no more than there are bases.
         let source = u8::try_from(self.sources.len()).unwrap_or(u8::MAX);
         let stored = entries.iter().map(|(_, entry)| u64::from(entry.stored));
@@ -49,11 +61,13 @@ impl<R> Index<R> {
         self.sources.push(Source {
             reader: Mutex::new(reader),
             file,
+            seal,
         });
         self.chunks.reserve(entries.len());
-        for (offset, entry) in entries {
+        for (number, (offset, entry)) in (0..).zip(entries) {
             let place = Place {
                 source,
+                number,
                 offset,
                 entry,
             };
@@ -95,26 +109,48 @@ impl<R: Read + Seek> Index<R> {
                 "is used as one of {used} bytes and has {length}"
             )));
         }
-        if place.entry.is_plain() {
+        let is_sealed = self.source(place).seal.is_some();
+        if place.entry.is_plain() && !is_sealed {
             self.read(place, content)?;
             return verify(content, digest);
         }
-        let mut stored = vec![0; place.entry.stored as usize];
-        self.read(place, &mut stored)?;
+        let stored = self.opened(place)?;
+        if place.entry.is_plain() {
+            content.copy_from_slice(&stored);
+            return verify(content, digest);
+        }
         unpacker.unpack(&place.entry, &stored, content)
     }
 
     /// The stored bytes of a chunk, verified.
     pub(crate) fn stored(&self, digest: &Digest) -> Result<(Entry, Vec<u8>), Error> {
         let place = self.place(digest)?;
-        let mut stored = vec![0; place.entry.stored as usize];
-        self.read(place, &mut stored)?;
+        let stored = self.opened(place)?;
         verify(&stored, &place.entry.stored_digest)?;
         Ok((place.entry, stored))
     }
 
+    /// The stored bytes of a chunk, decrypted.
+    fn opened(&self, place: &Place) -> Result<Vec<u8>, Error> {
+        let mut stored = vec![0; place.entry.stored as usize];
+        let Some(seal) = &self.source(place).seal else {
+            self.read(place, &mut stored)?;
+            return Ok(stored);
+        };
+        let length = stored.len();
+        stored.resize(length + OVERHEAD, 0);
+        self.read(place, &mut stored)?;
+        seal.open(Kind::Chunks, place.number, &mut stored)?;
+        stored.truncate(length);
+        Ok(stored)
+    }
+
+    fn source(&self, place: &Place) -> &Source<R> {
+        &self.sources[usize::from(place.source)]
+    }
+
     fn read(&self, place: &Place, bytes: &mut [u8]) -> Result<(), Error> {
-        let source = &self.sources[usize::from(place.source)];
+        let source = self.source(place);
         let mut reader = source.reader.lock().unwrap_or_else(PoisonError::into_inner);
         reader.seek(SeekFrom::Start(place.offset))?;
         Ok(reader.read_exact(bytes)?)

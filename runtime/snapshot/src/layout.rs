@@ -2,6 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::seal::OVERHEAD;
 use crate::{Digest, Error};
 
 /// The version of the format that is written, and the only one that is read.
@@ -31,12 +32,13 @@ pub(crate) enum Kind {
     ChunkIndex = 8,
     Chunks = 9,
     Bases = 10,
+    Encryption = 12,
 }
 
 const MIB: u64 = 1 << 20;
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 10] = [
+    pub(crate) const ALL: [Kind; 11] = [
         Kind::Workload,
         Kind::Execution,
         Kind::Memories,
@@ -47,6 +49,7 @@ impl Kind {
         Kind::ChunkIndex,
         Kind::Chunks,
         Kind::Bases,
+        Kind::Encryption,
     ];
 
     pub(crate) fn number(self) -> u32 {
@@ -69,6 +72,7 @@ impl Kind {
             Kind::ChunkIndex => "section chunk index",
             Kind::Chunks => "section chunks",
             Kind::Bases => "section bases",
+            Kind::Encryption => "section encryption",
         }
     }
 
@@ -82,7 +86,13 @@ impl Kind {
 
     /// Whether every checkpoint has the section.
     fn always_there(self) -> bool {
-        self != Kind::Bases
+        !matches!(self, Kind::Bases | Kind::Encryption)
+    }
+
+    /// Whether the section is encrypted if the file is. What leads to the key and to other
+    /// files can be read without it.
+    pub(crate) fn is_sealed(self) -> bool {
+        !matches!(self, Kind::Bases | Kind::Encryption)
     }
 
     /// The largest section that is read, in bytes. Only chunks are never read as a whole.
@@ -91,7 +101,9 @@ impl Kind {
             Kind::Execution | Kind::ChunkIndex => 256 * MIB,
             Kind::Memories | Kind::Wasi => 64 * MIB,
             Kind::Settings => 16 * MIB,
-            Kind::Workload | Kind::Accounting | Kind::Lineage | Kind::Bases => 4096,
+            Kind::Workload | Kind::Accounting | Kind::Lineage | Kind::Bases | Kind::Encryption => {
+                4096
+            }
             Kind::Chunks => u64::MAX,
         }
     }
@@ -237,6 +249,10 @@ fn check_kinds(entries: &[Entry]) -> Result<(), Error> {
     if !entries.is_sorted_by(|a, b| a.kind < b.kind) {
         return Err(table_damaged("kinds are not in ascending order"));
     }
+    let sealed = entries
+        .iter()
+        .any(|entry| entry.known() == Some(Kind::Encryption));
+    let overhead = if sealed { OVERHEAD as u64 } else { 0 };
     for entry in entries {
         match entry.known() {
             None if entry.flags != 0 => return Err(Error::UnknownSection { kind: entry.kind }),
@@ -247,7 +263,7 @@ fn check_kinds(entries: &[Entry]) -> Result<(), Error> {
                     reason,
                 });
             }
-            Some(kind) if entry.length > kind.limit() => {
+            Some(kind) if entry.length > kind.limit().saturating_add(overhead) => {
                 let (part, length, limit) = (kind.name(), entry.length, kind.limit());
                 return Err(Error::TooLarge {
                     part,
@@ -295,7 +311,8 @@ fn table_damaged(reason: &str) -> Error {
     }
 }
 
-/// The digest that identifies a state: it covers the identity sections, in order of kind.
+/// The digest that identifies a state: it covers the identity sections, in order of kind, as
+/// they are when they are not encrypted.
 pub(crate) fn state_digest(entries: &[Entry]) -> Digest {
     let mut hash = Sha256::new_with_prefix(b"wherry state 1\0");
     for entry in entries.iter().filter(|entry| entry.flags & IDENTITY != 0) {

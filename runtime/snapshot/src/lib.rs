@@ -12,9 +12,11 @@ mod error;
 mod execution;
 mod flatten;
 mod index;
+mod key;
 mod layout;
 mod output;
 mod reader;
+mod seal;
 mod workers;
 mod writer;
 
@@ -24,6 +26,7 @@ pub use contents::{Accounting, Contents, Limits, Lineage, Memory, Mount, Run, Se
 pub use error::{Error, hex};
 pub use execution::{Execution, Frame, FunctionRef, Global, Phase, Slot, Table, Value};
 pub use flatten::flatten;
+pub use key::{Key, KeyError, KeyId};
 pub use layout::FORMAT_VERSION;
 pub use reader::{Reader, SectionInfo};
 pub use writer::{Summary, Writer, Written};

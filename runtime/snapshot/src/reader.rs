@@ -9,7 +9,10 @@ use serde::de::DeserializeOwned;
 use crate::chunk::{self, Unpacker};
 use crate::index::Index;
 use crate::layout::{self, Entry, HEADER_LENGTH, Header, Kind};
-use crate::{Base, Blob, BlobSource, CHUNK_SIZE, Contents, Digest, Error, Memory, base, workers};
+use crate::seal::{Encryption, OVERHEAD, Seal};
+use crate::{
+    Base, Blob, BlobSource, CHUNK_SIZE, Contents, Digest, Error, Key, Memory, base, workers,
+};
 
 /// Chunks of a blob that are in memory at once.
 const BATCH: usize = 128;
@@ -17,7 +20,9 @@ const BATCH: usize = 128;
 /// A checkpoint whose sections were read and verified. Chunks are read when asked for.
 pub struct Reader<R> {
     file: Digest,
-    table: Vec<Entry>,
+    state: Digest,
+    key: Option<Key>,
+    sections: Vec<SectionInfo>,
     bases: Vec<Digest>,
     contents: Contents,
     index: Index<R>,
@@ -50,10 +55,24 @@ impl<R: Read + Seek> Reader<R> {
     /// # Errors
     /// As [`Reader::open`]; [`Error::WrongBase`] if what was found is another file.
     pub fn open_with(
+        source: R,
+        find: impl FnMut(&Digest) -> io::Result<Option<R>>,
+    ) -> Result<Self, Error> {
+        Self::open_sealed(source, None, find)
+    }
+
+    /// As [`Reader::open_with`], with the key that the checkpoint may be encrypted with.
+    ///
+    /// # Errors
+    /// As [`Reader::open_with`]; [`Error::KeyNeeded`] or [`Error::WrongKey`] if it is encrypted
+    /// and this is not its key, [`Error::NotAuthentic`] if something is not what was encrypted.
+    pub fn open_sealed(
         mut source: R,
+        key: Option<&Key>,
         mut find: impl FnMut(&Digest) -> io::Result<Option<R>>,
     ) -> Result<Self, Error> {
         let mut sections = Sections::read(&mut source)?;
+        sections.unlock(key)?;
         let contents = Contents {
             workload: sections.decode(Kind::Workload)?,
             execution: sections.decode(Kind::Execution)?,
@@ -64,17 +83,29 @@ impl<R: Read + Seek> Reader<R> {
             lineage: sections.decode(Kind::Lineage)?,
         };
         let (bases, entries) = (sections.bases()?, sections.chunk_index()?);
-        let Sections { file, table, .. } = sections;
+        let infos = sections.infos();
+        let Sections {
+            file, plain, seal, ..
+        } = sections;
+        let is_sealed = seal.is_some();
         let mut index = Index::new();
-        index.add(source, file, entries);
+        index.add(source, file, entries, seal);
         for wanted in &bases {
             let mut base = find(wanted)?.ok_or(Error::MissingBase(*wanted))?;
-            let entries = Sections::read_base(&mut base, wanted)?.chunk_index()?;
-            index.add(base, *wanted, entries);
+            let mut sections = Sections::read_base(&mut base, wanted)?;
+            sections.unlock(key)?;
+            if sections.seal.is_some() != is_sealed {
+                let reason = "one is encrypted otherwise than this file".to_owned();
+                return Err(damaged(Kind::Bases, reason));
+            }
+            let (entries, seal) = (sections.chunk_index()?, sections.seal);
+            index.add(base, *wanted, entries, seal);
         }
         let reader = Reader {
             file,
-            table,
+            state: layout::state_digest(&plain),
+            key: key.filter(|_| is_sealed).cloned(),
+            sections: infos,
             bases,
             contents,
             index,
@@ -91,7 +122,12 @@ impl<R: Read + Seek> Reader<R> {
 
     /// Identifies the state: equal for equal states, however they are stored.
     pub fn state_digest(&self) -> Digest {
-        layout::state_digest(&self.table)
+        self.state
+    }
+
+    /// The key that it is encrypted with, if it is.
+    pub fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
     }
 
     /// Identifies the file: SHA-256 of its section table, which covers everything in it.
@@ -107,21 +143,13 @@ impl<R: Read + Seek> Reader<R> {
     /// This checkpoint, for the next one to build on.
     pub fn base(&self) -> Base {
         let memories = self.contents.memories.clone();
-        Base::new(self.index.files(), self.index.holders(), memories)
+        let key = self.key.as_ref().map(Key::id);
+        Base::new(self.index.files(), self.index.holders(), memories, key)
     }
 
     /// The sections, in the order of the section table.
     pub fn sections(&self) -> Vec<SectionInfo> {
-        let name = |entry: &Entry| match entry.known() {
-            Some(kind) => kind.name().trim_start_matches("section ").to_owned(),
-            None => entry.kind.to_string(),
-        };
-        let info = |entry: &Entry| SectionInfo {
-            name: name(entry),
-            length: entry.length,
-            digest: entry.digest,
-        };
-        self.table.iter().map(info).collect()
+        self.sections.clone()
     }
 
     pub(crate) fn index(&self) -> &Index<R> {
@@ -223,6 +251,11 @@ pub(crate) struct Sections<'a, R> {
     /// SHA-256 of the section table.
     pub(crate) file: Digest,
     table: Vec<Entry>,
+    /// What opens the sections, if they are encrypted.
+    seal: Option<Seal>,
+    /// The entries of those that were read and are part of the state's identity, as they are
+    /// without encryption.
+    plain: Vec<Entry>,
 }
 
 impl<'a, R: Read + Seek> Sections<'a, R> {
@@ -249,7 +282,35 @@ impl<'a, R: Read + Seek> Sections<'a, R> {
             table: layout::decode_table(header, &table)?,
             file: header.table_digest,
             source,
+            seal: None,
+            plain: Vec::new(),
         })
+    }
+
+    /// How the file is encrypted, if it is.
+    pub(crate) fn encryption(&mut self) -> Result<Option<Encryption>, Error> {
+        let found = self.find(Kind::Encryption);
+        found.map(|_| self.decode(Kind::Encryption)).transpose()
+    }
+
+    /// Makes the sections readable if they are encrypted.
+    fn unlock(&mut self, key: Option<&Key>) -> Result<(), Error> {
+        let encryption = self.encryption()?;
+        self.seal = encryption.map(|found| found.seal(key)).transpose()?;
+        Ok(())
+    }
+
+    pub(crate) fn infos(&self) -> Vec<SectionInfo> {
+        let name = |entry: &Entry| match entry.known() {
+            Some(kind) => kind.name().trim_start_matches("section ").to_owned(),
+            None => entry.kind.to_string(),
+        };
+        let info = |entry: &Entry| SectionInfo {
+            name: name(entry),
+            length: entry.length,
+            digest: entry.digest,
+        };
+        self.table.iter().map(info).collect()
     }
 
     /// The files that this one builds on.
@@ -277,13 +338,26 @@ impl<'a, R: Read + Seek> Sections<'a, R> {
 
     fn bytes(&mut self, kind: Kind) -> Result<Vec<u8>, Error> {
         let entry = self.entry(kind)?;
-        let bytes = read_part(self.source, entry.offset, entry.length)?;
+        let mut bytes = read_part(self.source, entry.offset, entry.length)?;
         let found = layout::sha256(&bytes);
         if found != entry.digest {
             return Err(Error::WrongDigest {
                 part: kind.name(),
                 found,
                 expected: entry.digest,
+            });
+        }
+        let Some(seal) = self.seal.as_ref().filter(|_| kind.is_sealed()) else {
+            self.plain.push(entry);
+            return Ok(bytes);
+        };
+        let length = seal.open(kind, 0, &mut bytes)?.len();
+        bytes.truncate(length);
+        if entry.flags & layout::IDENTITY != 0 {
+            self.plain.push(Entry {
+                length: length as u64,
+                digest: layout::sha256(&bytes),
+                ..entry
             });
         }
         Ok(bytes)
@@ -316,6 +390,7 @@ impl<'a, R: Read + Seek> Sections<'a, R> {
         let mut seen = HashSet::with_capacity(entries.len());
         let mut chunks = Vec::with_capacity(entries.len());
         let mut offset = place.offset;
+        let overhead = self.seal.as_ref().map_or(0, |_| OVERHEAD as u64);
         for (number, entry) in entries.iter().map(chunk::Entry::decode).enumerate() {
             if entry.length as usize > CHUNK_SIZE || entry.stored as usize > chunk::stored_limit() {
                 return index_damaged(format!("chunk {number} is too long"));
@@ -324,7 +399,7 @@ impl<'a, R: Read + Seek> Sections<'a, R> {
                 return index_damaged(format!("chunk {number} is there twice"));
             }
             chunks.push((offset, entry));
-            offset += u64::from(entry.stored);
+            offset += u64::from(entry.stored) + overhead;
         }
         if offset - place.offset != place.length {
             return index_damaged("does not describe the section chunks".to_owned());

@@ -11,13 +11,14 @@ use crate::chunk::{self, Packer, Stored};
 use crate::layout::{self, Entry, HEADER_LENGTH, Kind};
 use crate::output::{Batch, Output};
 use crate::{
-    Base, Blob, BlobSink, CHUNK_SIZE, Contents, Digest, Error, MAX_BASES, Memory, Run, base,
-    workers,
+    Base, Blob, BlobSink, CHUNK_SIZE, Contents, Digest, Error, Key, KeyId, MAX_BASES, Memory, Run,
+    base, workers,
 };
 
 /// Writes one checkpoint. Memories and blobs first, then [`Writer::finish`]. Until that has
 /// returned, the file has no valid header and is refused by every reader.
 pub struct Writer<W: Write + Seek> {
+    key: Option<KeyId>,
     out: Output<W>,
     chunks: Vec<chunk::Entry>,
     /// The digests of `chunks`.
@@ -59,7 +60,7 @@ impl<W: Write + Seek> Writer<W> {
     /// # Errors
     /// If `out` cannot be written.
     pub fn new(out: W) -> io::Result<Self> {
-        Self::start(out, None)
+        Self::start(out, None, None)
     }
 
     /// Starts a checkpoint at the start of `out` that stores only what `base` has not.
@@ -68,15 +69,35 @@ impl<W: Write + Seek> Writer<W> {
     /// If `out` cannot be written, or `base` builds on so many files that it
     /// [is exhausted](Base::is_exhausted).
     pub fn delta(out: W, base: &Base) -> io::Result<Self> {
-        if base.files().len() > MAX_BASES {
-            return Err(io::Error::other("the base builds on too many files"));
-        }
-        Self::start(out, Some(base.clone()))
+        Self::start(out, Some(base), None)
     }
 
-    fn start(out: W, base: Option<Base>) -> io::Result<Self> {
+    /// Starts a checkpoint at the start of `out` that is encrypted with `key`, and stores only
+    /// what `base` has not if there is one.
+    ///
+    /// # Errors
+    /// As [`Writer::delta`], if `base` is not encrypted with the same key, or if the system
+    /// has no random numbers.
+    pub fn sealed(out: W, base: Option<&Base>, key: &Key) -> io::Result<Self> {
+        Self::start(out, base, Some(key))
+    }
+
+    fn start(out: W, base: Option<&Base>, key: Option<&Key>) -> io::Result<Self> {
+        let refused = |why| Err(io::Error::other(why));
+        let key_id = key.map(Key::id);
+        match base {
+            Some(base) if base.files().len() > MAX_BASES => {
+                return refused("the base builds on too many files");
+            }
+            Some(base) if base.key() != key_id => {
+                return refused("the base is encrypted otherwise");
+            }
+            _ => {}
+        }
+        let base = base.cloned();
         Ok(Writer {
-            out: Output::new(out)?,
+            key: key_id,
+            out: Output::new(out, key)?,
             chunks: Vec::new(),
             known: RwLock::default(),
             base,
@@ -169,6 +190,7 @@ impl<W: Write + Seek> Writer<W> {
             known,
             base,
             used,
+            ..
         } = self;
         let known = &*known;
         let base = base.as_ref();
@@ -199,8 +221,9 @@ impl<W: Write + Seek> Writer<W> {
                     // Two workers may have had the same content at the same time.
                     if known.insert(stored.entry.digest) {
                         drop(known);
+                        let bytes = out.chunk(chunks.len(), stored.bytes)?;
                         chunks.push(stored.entry);
-                        batch.add(stored.bytes, out)?;
+                        batch.add(bytes, out)?;
                     }
                 }
             }
@@ -228,11 +251,12 @@ impl<W: Write + Seek> Writer<W> {
     }
 
     /// Takes over a chunk as another file has it.
-    pub(crate) fn copy(&mut self, stored: &Stored<'_>) -> io::Result<()> {
+    pub(crate) fn copy(&mut self, stored: Stored<'_>) -> io::Result<()> {
         let known = self.known.get_mut().unwrap_or_else(PoisonError::into_inner);
         if known.insert(stored.entry.digest) {
+            let bytes = self.out.chunk(self.chunks.len(), stored.bytes)?;
             self.chunks.push(stored.entry);
-            self.out.append(&stored.bytes)?;
+            self.out.append(&bytes)?;
         }
         Ok(())
     }
@@ -245,7 +269,7 @@ impl<W: Write + Seek> Writer<W> {
         let chunks_length = self.out.position - HEADER_LENGTH as u64;
         let index: Vec<u8> = self.chunks.iter().flat_map(chunk::Entry::encode).collect();
         let bases = self.bases();
-        let mut table = vec![
+        let mut sections = vec![
             self.out
                 .section(Kind::Workload, &encoded(&contents.workload)?)?,
             self.out
@@ -261,6 +285,13 @@ impl<W: Write + Seek> Writer<W> {
                 .section(Kind::Lineage, &encoded(&contents.lineage)?)?,
             self.out.section(Kind::ChunkIndex, &index)?,
         ];
+        let state: Vec<Entry> = sections.iter().map(|section| section.plain).collect();
+        if !bases.is_empty() {
+            let bases: Vec<Digest> = bases.iter().map(|base| base.digest).collect();
+            sections.push(self.out.section(Kind::Bases, &encoded(&bases)?)?);
+        }
+        sections.extend(self.out.encryption()?);
+        let mut table: Vec<Entry> = sections.iter().map(|section| section.entry).collect();
         table.push(Entry {
             kind: Kind::Chunks.number(),
             flags: Kind::Chunks.flags(),
@@ -268,14 +299,11 @@ impl<W: Write + Seek> Writer<W> {
             length: chunks_length,
             digest: [0; 32],
         });
-        if !bases.is_empty() {
-            let bases: Vec<Digest> = bases.iter().map(|base| base.digest).collect();
-            table.push(self.out.section(Kind::Bases, &encoded(&bases)?)?);
-        }
+        table.sort_by_key(|entry| entry.kind);
         let file_digest = self.out.complete(&table)?;
         let lengths = self.chunks.iter().map(|chunk| u64::from(chunk.length));
         let summary = Summary {
-            state_digest: layout::state_digest(&table),
+            state_digest: layout::state_digest(&state),
             file_digest,
             bytes: self.out.position,
             chunks: self.chunks.len() as u64,
@@ -311,7 +339,7 @@ impl<W: Write + Seek> Writer<W> {
         let own_chunks = self.chunks.iter().map(|chunk| (chunk.digest, 0));
         let chunks: HashMap<Digest, u8> = of_bases.chain(own_chunks).collect();
         let files = std::iter::once(own).chain(bases).collect();
-        Base::new(files, chunks, memories)
+        Base::new(files, chunks, memories, self.key)
     }
 }
 
