@@ -3,11 +3,24 @@
 //! The code here drives wasmtime directly, not through `wherry-engine`: it is a second
 //! reading of the contract in `wherry-instrument`, and of what a checkpoint must hold.
 
+mod case;
+mod checkpoint;
+mod form;
 mod generate;
 mod machine;
+mod minimise;
+mod program;
+pub mod script;
+mod sprinkle;
 mod trial;
 mod typed;
 
+pub use case::{Call, Failure, random_trial, repeat, repeat_text};
+pub use checkpoint::State;
+pub use form::{Form, engine};
 pub use generate::{Random, arguments, module};
-pub use machine::{Machine, State, engine};
+pub use machine::{Guest, Machine};
+pub use minimise::minimise;
+pub use program::{Effect, Program};
+pub use sprinkle::sprinkle;
 pub use trial::{Report, Subject};

@@ -1,78 +1,163 @@
-//! A module with its store: started, stopped at a safepoint, and moved into another.
+//! An instance of a module: started, stopped at a safepoint, gone on with.
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicU8, Ordering},
+    hash::{Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use wasmtime::{
-    Config, Engine, Func, Global, Instance, Linker, Memory, MemoryType, Module, Ref, Result,
-    SharedMemory, Store, Table, Val, ValType, bail, format_err,
+    Extern, Func, Global, Instance, Linker, Memory, MemoryType, Ref, Result, SharedMemory, Store,
+    Table, Val, ValType, bail, format_err,
 };
 use wherry_instrument::{
-    FLAG_MODULE, FLAG_NAME, FLAG_REWINDING, Map, REWINDING, UNWINDING, export,
+    FLAG_MODULE, FLAG_NAME, FLAG_REWINDING, REWINDING, RUNNING, STACK_BASE, UNWINDING, export,
 };
 use wherry_snapshot::{Frame, FunctionRef};
 
-/// An engine that runs original and instrumented modules alike.
-///
-/// # Errors
-/// If wasmtime does not support this host.
-pub fn engine() -> Result<Engine> {
-    let mut config = Config::new();
-    config
-        .wasm_branch_hinting(true)
-        .wasm_multi_memory(true)
-        .wasm_relaxed_simd(true)
-        .wasm_tail_call(true)
-        .wasm_threads(true)
-        .wasm_wide_arithmetic(true)
-        .wasm_memory64(true)
-        .wasm_function_references(true)
-        .wasm_exceptions(true)
-        .wasm_gc(true)
-        .shared_memory(true)
-        .max_wasm_stack(2 << 20);
-    Engine::new(&config)
-}
+use crate::{Form, State, checkpoint};
 
-/// An instance and its store.
-pub struct Machine<'m> {
-    store: Store<()>,
-    instance: Instance,
+/// An instance, in whatever store it was made.
+pub struct Guest {
+    pub(crate) form: Arc<Form>,
+    /// The instance itself.
+    pub instance: Instance,
     flag: SharedMemory,
-    map: &'m Map,
     resumer: Option<Func>,
 }
 
-/// Everything that a program can leave behind.
-#[derive(Debug, PartialEq)]
-pub struct State {
-    /// Contents of the memories.
-    pub memories: Vec<Vec<u8>>,
-    /// Mutable globals.
-    pub globals: Vec<String>,
-    /// Tables, as function indices.
-    pub tables: Vec<Vec<FunctionRef>>,
+/// An instance with a store of its own.
+pub struct Machine {
+    store: Store<()>,
+    guest: Guest,
 }
 
-impl<'m> Machine<'m> {
-    /// Instantiates an original or an instrumented module; `map` belongs to the latter.
+impl Machine {
+    /// Instantiates a form of a module that imports nothing.
     ///
     /// # Errors
     /// If the module cannot be instantiated.
-    pub fn new(module: &Module, map: &'m Map) -> Result<Self> {
-        let engine = module.engine();
+    pub fn new(form: &Arc<Form>) -> Result<Self> {
+        let engine = form.module.engine();
         let mut store = Store::new(engine, ());
-        let flag = SharedMemory::new(engine, MemoryType::shared(1, 1))?;
-        let mut linker = Linker::new(engine);
-        linker.define(&store, FLAG_MODULE, FLAG_NAME, flag.clone())?;
-        let instance = linker.instantiate(&mut store, module)?;
+        let guest = Guest::new(&mut store, &Linker::new(engine), form)?;
+        Ok(Self { store, guest })
+    }
+
+    /// Goes on, in a new store, where a checkpoint was made.
+    ///
+    /// # Errors
+    /// If the checkpoint is refused.
+    pub fn resume(form: &Arc<Form>, checkpoint: &[u8]) -> Result<Self> {
+        let mut machine = Self::new(form)?;
+        machine.guest.restore(&mut machine.store, checkpoint)?;
+        Ok(machine)
+    }
+
+    /// See [`Guest::start`].
+    ///
+    /// # Errors
+    /// If it traps.
+    pub fn start(&mut self) -> Result<()> {
+        self.guest.start(&mut self.store)?;
+        self.count_down(0)
+    }
+
+    /// See [`Guest::call`].
+    ///
+    /// # Errors
+    /// If it traps.
+    pub fn call(&mut self, name: &str, args: &[Val], results: &mut [Val]) -> Result<()> {
+        self.guest.call(&mut self.store, name, args, results)
+    }
+
+    /// See [`Guest::count_down`].
+    ///
+    /// # Errors
+    /// If the module does not count.
+    pub fn count_down(&mut self, safepoints: i64) -> Result<()> {
+        self.guest.count_down(&mut self.store, safepoints)
+    }
+
+    /// What is left of the countdown: below zero, the safepoints passed since it ended.
+    ///
+    /// # Errors
+    /// If the module does not count.
+    pub fn countdown(&mut self) -> Result<i64> {
+        let countdown = self.guest.global(&mut self.store, export::COUNTDOWN)?;
+        let left = countdown.get(&mut self.store).i64();
+        left.ok_or_else(|| format_err!("not an i64"))
+    }
+
+    /// Whether the last call left at a safepoint.
+    ///
+    /// # Errors
+    /// If the module is not instrumented.
+    pub fn left(&mut self) -> Result<bool> {
+        self.guest.left(&mut self.store)
+    }
+
+    /// The bytes of a checkpoint of a machine that left.
+    ///
+    /// # Errors
+    /// If anything of it cannot be captured.
+    pub fn checkpoint(&mut self) -> Result<Vec<u8>> {
+        self.guest.checkpoint(&mut self.store)
+    }
+
+    /// What an export holds, as far as originals and instrumented forms can be compared.
+    ///
+    /// # Errors
+    /// If there is no such export.
+    pub fn shown(&mut self, name: &str) -> Result<String> {
+        let export = self.guest.instance.get_export(&mut self.store, name);
+        Ok(
+            match export.ok_or_else(|| format_err!("no export {name:?}"))? {
+                Extern::Memory(memory) => {
+                    // A million bytes as text would be the dearest part of a trial.
+                    let mut hasher = std::hash::DefaultHasher::new();
+                    memory.data(&self.store).hash(&mut hasher);
+                    format!("{:x}", hasher.finish())
+                }
+                Extern::Global(global) => show(&[global.get(&mut self.store)]),
+                Extern::Table(table) => {
+                    let elements = (0..table.size(&self.store)).map(|place| {
+                        let element = table.get(&mut self.store, place);
+                        element.map(|element| element.is_null())
+                    });
+                    format!("{:?}", elements.collect::<Vec<_>>())
+                }
+                _ => String::new(),
+            },
+        )
+    }
+
+    /// What the program has left behind so far.
+    ///
+    /// # Errors
+    /// If the module lacks an export of the contract.
+    pub fn state(&mut self) -> Result<State> {
+        checkpoint::state(&self.guest, &mut self.store)
+    }
+}
+
+impl Guest {
+    /// Instantiates a module with what `linker` has for it, and a flag of its own.
+    ///
+    /// # Errors
+    /// If the module cannot be instantiated.
+    pub fn new(store: &mut Store<()>, linker: &Linker<()>, form: &Arc<Form>) -> Result<Self> {
+        let flag = SharedMemory::new(store.engine(), MemoryType::shared(1, 1))?;
+        let mut linker = linker.clone();
+        linker.allow_shadowing(true);
+        linker.define(&mut *store, FLAG_MODULE, FLAG_NAME, flag.clone())?;
         Ok(Self {
-            store,
-            instance,
+            form: Arc::clone(form),
+            instance: linker.instantiate(store, &form.module)?,
             flag,
-            map,
             resumer: None,
         })
     }
@@ -81,25 +166,30 @@ impl<'m> Machine<'m> {
     ///
     /// # Errors
     /// If it traps.
-    pub fn start(&mut self) -> Result<()> {
-        if self.map.has_start {
-            self.call(export::START, &[], &mut [])?;
-            self.count_down(0)?;
+    pub fn start(&mut self, store: &mut Store<()>) -> Result<()> {
+        if self.form.map.has_start {
+            self.call(store, export::START, &[], &mut [])?;
         }
         Ok(())
     }
 
-    /// Calls an export; a machine that took over from another goes on instead.
+    /// Calls an export; a guest with restored frames goes on with these instead.
     ///
     /// # Errors
     /// If it traps.
-    pub fn call(&mut self, name: &str, args: &[Val], results: &mut [Val]) -> Result<()> {
+    pub fn call(
+        &mut self,
+        store: &mut Store<()>,
+        name: &str,
+        args: &[Val],
+        results: &mut [Val],
+    ) -> Result<()> {
         match self.resumer.take() {
-            Some(resumer) => resumer.call(&mut self.store, &[], results),
+            Some(resumer) => resumer.call(store, &[], results),
             None => {
-                let function = self.instance.get_func(&mut self.store, name);
+                let function = self.instance.get_func(&mut *store, name);
                 let function = function.ok_or_else(|| format_err!("no function {name:?}"))?;
-                function.call(&mut self.store, args, results)
+                function.call(store, args, results)
             }
         }
     }
@@ -108,218 +198,108 @@ impl<'m> Machine<'m> {
     ///
     /// # Errors
     /// If the module does not count.
-    pub fn count_down(&mut self, safepoints: i64) -> Result<()> {
-        self.global(export::COUNTDOWN)?
-            .set(&mut self.store, Val::I64(safepoints))
-    }
-
-    /// What is left of the countdown: below zero, the safepoints passed since it ended.
-    ///
-    /// # Errors
-    /// If the module does not count.
-    pub fn countdown(&mut self) -> Result<i64> {
-        let countdown = self.global(export::COUNTDOWN)?;
-        countdown
-            .get(&mut self.store)
-            .i64()
-            .ok_or_else(|| format_err!("not an i64"))
+    pub fn count_down(&self, store: &mut Store<()>, safepoints: i64) -> Result<()> {
+        self.global(store, export::COUNTDOWN)?
+            .set(store, Val::I64(safepoints))
     }
 
     /// Whether the last call left at a safepoint.
     ///
     /// # Errors
     /// If the module is not instrumented.
-    pub fn left(&mut self) -> Result<bool> {
-        let state = self.global(export::STATE)?;
-        Ok(state.get(&mut self.store).i32() == Some(UNWINDING))
+    pub fn left(&self, store: &mut Store<()>) -> Result<bool> {
+        let state = self.global(store, export::STATE)?;
+        Ok(state.get(store).i32() == Some(UNWINDING))
     }
 
-    /// The frames of a machine that left, outermost first.
+    /// The frames of a guest that left, outermost first.
     ///
     /// # Errors
     /// If they are damaged.
-    pub fn frames(&mut self) -> Result<Vec<Frame>> {
-        let names = self.function_names()?;
-        let end = self.global(export::STACK_POINTER)?.get(&mut self.store);
+    pub fn frames(&self, store: &mut Store<()>) -> Result<Vec<Frame>> {
+        let names = self.function_names(store)?;
+        let end = self.global(store, export::STACK_POINTER)?.get(&mut *store);
         let end = usize::try_from(end.unwrap_i32())?;
-        let memory = self.memory(export::STATE_MEMORY)?;
-        let stored = memory.data(&self.store)[..end].to_vec();
-        let references = self.elements(export::REFERENCES, &names)?;
-        Ok(self.map.read_frames(&stored, &references)?)
+        let references = self.elements(store, export::REFERENCES, &names)?;
+        let memory = self.memory(store, export::STATE_MEMORY)?;
+        let stored = &memory.data(&*store)[..end];
+        Ok(self.form.map.read_frames(stored, &references)?)
     }
 
-    /// Moves a machine that left into a fresh instance of a resumable module.
+    /// Makes the next call go on from these frames.
     ///
     /// # Errors
-    /// If anything of it cannot be moved.
-    pub fn move_to<'n>(&mut self, module: &Module, map: &'n Map) -> Result<Machine<'n>> {
-        let frames = self.frames()?;
-        let mut target = Machine::new(module, map)?;
-        let functions = target.functions()?;
-        self.copy_memories(&mut target)?;
-        self.copy_globals(&mut target, &functions)?;
-        self.copy_tables(&mut target, &functions)?;
-        self.copy_dropped_segments(&mut target)?;
-        target.prepare_to_rewind(&frames, &functions)?;
-        Ok(target)
-    }
-
-    /// What the program has left behind so far.
-    ///
-    /// # Errors
-    /// If the module lacks an export of the contract.
-    pub fn state(&mut self) -> Result<State> {
-        let names = self.function_names()?;
-        let map = self.map;
-        let memories = (0..map.memories).map(|memory| {
-            let memory = self.memory(&export::memory(memory))?;
-            Ok(memory.data(&self.store).to_vec())
-        });
-        let memories = memories.collect::<Result<_>>()?;
-        let mut globals = Vec::new();
-        for &global in &map.globals {
-            globals.push(
-                match self.global(&export::global(global))?.get(&mut self.store) {
-                    Val::FuncRef(function) => format!("{:?}", self.name_of(function, &names)?),
-                    Val::ExternRef(reference) => format!("extern {}", reference.is_some()),
-                    value => format!("{value:?}"),
-                },
-            );
-        }
-        let tables = (0..map.tables.len())
-            .map(|table| self.elements(&export::table(u32::try_from(table)?), &names));
-        let tables = tables.collect::<Result<_>>()?;
-        Ok(State {
-            memories,
-            globals,
-            tables,
-        })
-    }
-
-    fn copy_memories(&mut self, target: &mut Machine<'_>) -> Result<()> {
-        for memory in 0..self.map.memories {
-            let name = export::memory(memory);
-            let (from, to) = (self.memory(&name)?, target.memory(&name)?);
-            let more = from.size(&self.store) - to.size(&target.store);
-            to.grow(&mut target.store, more)?;
-            to.data_mut(&mut target.store)
-                .copy_from_slice(from.data(&self.store));
-        }
-        Ok(())
-    }
-
-    fn copy_globals(
-        &mut self,
-        target: &mut Machine<'_>,
-        functions: &HashMap<u32, Func>,
-    ) -> Result<()> {
-        let names = self.function_names()?;
-        for &global in &self.map.globals {
-            let name = export::global(global);
-            let value = match self.global(&name)?.get(&mut self.store) {
-                Val::FuncRef(function) => {
-                    Val::FuncRef(self.name_of(function, &names)?.map(|name| functions[&name]))
-                }
-                Val::ExternRef(_) => continue,
-                value => value,
-            };
-            target.global(&name)?.set(&mut target.store, value)?;
-        }
-        Ok(())
-    }
-
-    fn copy_tables(
-        &mut self,
-        target: &mut Machine<'_>,
-        functions: &HashMap<u32, Func>,
-    ) -> Result<()> {
-        let names = self.function_names()?;
-        for (table, &holds_functions) in (0..).zip(&self.map.tables) {
-            let name = export::table(table);
-            let to = target.table(&name)?;
-            let elements = self.elements(&name, &names)?;
-            let declared = to.size(&target.store);
-            let more = elements.len() as u64 - declared;
-            if more > 0 {
-                // The type of the table may exclude null.
-                let first = elements[usize::try_from(declared)?];
-                let added = if holds_functions {
-                    Ref::Func(first.map(|name| functions[&name]))
-                } else {
-                    Ref::Extern(None)
-                };
-                to.grow(&mut target.store, more, added)?;
-            }
-            if holds_functions {
-                for (place, element) in (0..).zip(elements) {
-                    let function = element.map(|name| functions[&name]);
-                    to.set(&mut target.store, place, Ref::Func(function))?;
-                }
+    /// If they do not fit the module, or it cannot rewind.
+    pub fn rewind(&mut self, store: &mut Store<()>, frames: &[Frame]) -> Result<()> {
+        let (stored, references) = self.form.map.write_frames(frames)?;
+        let functions = self.functions(store)?;
+        let table = self.table(store, export::REFERENCES)?;
+        for (place, reference) in (0..).zip(references) {
+            let function = Ref::Func(reference.map(|name| functions[&name]));
+            // It is longer than empty if the guest left before.
+            if place < table.size(&*store) {
+                table.set(&mut *store, place, function)?;
+            } else {
+                table.grow(&mut *store, 1, function)?;
             }
         }
-        Ok(())
-    }
-
-    fn copy_dropped_segments(&mut self, target: &mut Machine<'_>) -> Result<()> {
-        for flag in self
-            .map
-            .data_segments
-            .iter()
-            .chain(&self.map.element_segments)
-        {
-            let dropped = self.global(&flag.global)?.get(&mut self.store);
-            target
-                .global(&flag.global)?
-                .set(&mut target.store, dropped)?;
-        }
-        target.call(export::DROP_SEGMENTS, &[], &mut [])
-    }
-
-    fn prepare_to_rewind(
-        &mut self,
-        frames: &[Frame],
-        functions: &HashMap<u32, Func>,
-    ) -> Result<()> {
-        let (stored, references) = self.map.write_frames(frames)?;
-        let table = self.table(export::REFERENCES)?;
-        for reference in references {
-            let function = reference.map(|name| functions[&name]);
-            table.grow(&mut self.store, 1, Ref::Func(function))?;
-        }
-        self.memory(export::STATE_MEMORY)?
-            .write(&mut self.store, 0, &stored)?;
+        self.memory(store, export::STATE_MEMORY)?
+            .write(&mut *store, 0, &stored)?;
         let end = Val::I32(i32::try_from(stored.len())?);
-        self.global(export::STACK_POINTER)?
-            .set(&mut self.store, end)?;
-        self.global(export::STATE)?
-            .set(&mut self.store, Val::I32(REWINDING))?;
-        let outermost = frames
-            .first()
-            .and_then(|frame| self.map.resumer(frame.function));
-        let place = outermost.ok_or_else(|| format_err!("the outermost frame has no resumer"))?;
-        let resumer = self
-            .table(export::RESUMERS)?
-            .get(&mut self.store, place.into());
-        self.resumer = resumer.and_then(|element| element.as_func().flatten().copied());
+        self.global(store, export::STACK_POINTER)?
+            .set(&mut *store, end)?;
+        self.global(store, export::STATE)?
+            .set(&mut *store, Val::I32(REWINDING))?;
+        self.resumer = Some(self.outermost_resumer(store, frames)?);
         self.raise(FLAG_REWINDING);
         Ok(())
     }
 
+    /// Takes back what a call that trapped while it rewound may have left behind.
+    ///
+    /// # Errors
+    /// If the module is not instrumented.
+    pub fn calm(&self, store: &mut Store<()>) -> Result<()> {
+        self.byte().store(0, Ordering::SeqCst);
+        self.count_down(store, 0)?;
+        let base = Val::I32(STACK_BASE.cast_signed());
+        self.global(store, export::STACK_POINTER)?
+            .set(&mut *store, base)?;
+        self.global(store, export::STATE)?
+            .set(store, Val::I32(RUNNING))
+    }
+
+    fn outermost_resumer(&self, store: &mut Store<()>, frames: &[Frame]) -> Result<Func> {
+        let outermost = frames.first();
+        let place = outermost.and_then(|frame| self.form.map.resumer(frame.function));
+        let place = place.ok_or_else(|| format_err!("the outermost frame has no resumer"))?;
+        let resumer = self
+            .table(store, export::RESUMERS)?
+            .get(store, place.into());
+        let resumer = resumer.and_then(|element| element.as_func().flatten().copied());
+        resumer.ok_or_else(|| format_err!("the form cannot rewind"))
+    }
+
     fn raise(&self, bits: u8) {
+        self.byte().fetch_or(bits, Ordering::SeqCst);
+    }
+
+    fn byte(&self) -> &AtomicU8 {
         let flag = self.flag.data().as_ptr().cast_mut().cast::<u8>();
         #[expect(unsafe_code, reason = "wasmtime has no safe store to a shared memory")]
         // SAFETY: the memory has a page, lives as long as `self.flag`, and is accessed only
         // atomically: here, and by the instrumented module.
-        let flag = unsafe { AtomicU8::from_ptr(flag) };
-        flag.fetch_or(bits, Ordering::SeqCst);
+        unsafe {
+            AtomicU8::from_ptr(flag)
+        }
     }
 
     /// Functions that a reference can name, by their original indices.
-    fn functions(&mut self) -> Result<HashMap<u32, Func>> {
-        let table = self.table(export::FUNCTIONS)?;
+    pub(crate) fn functions(&self, store: &mut Store<()>) -> Result<HashMap<u32, Func>> {
+        let table = self.table(store, export::FUNCTIONS)?;
         let mut functions = HashMap::new();
-        for (place, &name) in (0..).zip(&self.map.referenced_functions) {
-            let element = table.get(&mut self.store, place);
+        for (place, &name) in (0..).zip(&self.form.map.referenced_functions) {
+            let element = table.get(&mut *store, place);
             match element.and_then(|element| element.as_func().flatten().copied()) {
                 Some(function) => functions.insert(name, function),
                 None => bail!("function {name} is not in the table of functions"),
@@ -328,53 +308,62 @@ impl<'m> Machine<'m> {
         Ok(functions)
     }
 
-    /// The inverse of [`Machine::functions`], by identity.
-    fn function_names(&mut self) -> Result<HashMap<usize, u32>> {
-        let functions = self.functions()?;
+    /// The inverse of [`Guest::functions`], by identity.
+    pub(crate) fn function_names(&self, store: &mut Store<()>) -> Result<HashMap<usize, u32>> {
+        let functions = self.functions(store)?;
         let named = functions.into_iter();
         Ok(named
-            .map(|(name, function)| (function.to_raw(&mut self.store) as usize, name))
+            .map(|(name, function)| (function.to_raw(&mut *store) as usize, name))
             .collect())
     }
 
-    fn name_of(
-        &mut self,
-        function: Option<Func>,
+    pub(crate) fn elements(
+        &self,
+        store: &mut Store<()>,
+        table: &str,
         names: &HashMap<usize, u32>,
-    ) -> Result<FunctionRef> {
-        let Some(function) = function else {
-            return Ok(None);
-        };
-        let name = names.get(&(function.to_raw(&mut self.store) as usize));
-        name.copied()
-            .map(Some)
-            .ok_or_else(|| format_err!("a reference to an unknown function"))
+    ) -> Result<Vec<FunctionRef>> {
+        let table = self.table(store, table)?;
+        let mut elements = Vec::new();
+        for place in 0..table.size(&*store) {
+            elements.push(match table.get(&mut *store, place) {
+                Some(Ref::Func(function)) => name_of(store, function, names)?,
+                Some(element) if element.is_null() => None,
+                _ => bail!("a table holds a reference of the host"),
+            });
+        }
+        Ok(elements)
     }
 
-    fn elements(&mut self, table: &str, names: &HashMap<usize, u32>) -> Result<Vec<FunctionRef>> {
-        let table = self.table(table)?;
-        let size = table.size(&self.store);
-        let elements = (0..size).map(|place| match table.get(&mut self.store, place) {
-            Some(Ref::Func(function)) => self.name_of(function, names),
-            _ => Ok(None),
-        });
-        elements.collect()
-    }
-
-    fn global(&mut self, name: &str) -> Result<Global> {
-        let global = self.instance.get_global(&mut self.store, name);
+    pub(crate) fn global(&self, store: &mut Store<()>, name: &str) -> Result<Global> {
+        let global = self.instance.get_global(store, name);
         global.ok_or_else(|| format_err!("no global {name}"))
     }
 
-    fn memory(&mut self, name: &str) -> Result<Memory> {
-        let memory = self.instance.get_memory(&mut self.store, name);
+    pub(crate) fn memory(&self, store: &mut Store<()>, name: &str) -> Result<Memory> {
+        let memory = self.instance.get_memory(store, name);
         memory.ok_or_else(|| format_err!("no memory {name}"))
     }
 
-    fn table(&mut self, name: &str) -> Result<Table> {
-        let table = self.instance.get_table(&mut self.store, name);
+    pub(crate) fn table(&self, store: &mut Store<()>, name: &str) -> Result<Table> {
+        let table = self.instance.get_table(store, name);
         table.ok_or_else(|| format_err!("no table {name}"))
     }
+}
+
+/// The original index of a function that a reference names.
+pub(crate) fn name_of(
+    store: &mut Store<()>,
+    function: Option<Func>,
+    names: &HashMap<usize, u32>,
+) -> Result<FunctionRef> {
+    let Some(function) = function else {
+        return Ok(None);
+    };
+    let name = names.get(&(function.to_raw(store) as usize));
+    name.copied()
+        .map(Some)
+        .ok_or_else(|| format_err!("a reference to an unknown function"))
 }
 
 /// Results to be overwritten by a call.

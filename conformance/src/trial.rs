@@ -1,31 +1,47 @@
 //! One program under trial: its instrumented forms must do what the original does, and do it
 //! also when they are stopped and moved at any safepoint.
 
-use wasmtime::{Engine, FuncType, Module, Result, Val, bail, ensure};
-use wherry_instrument::{Instrumented, Map, Options, instrument};
+use std::sync::Arc;
 
-use crate::machine::{Machine, State, blank, show};
+use wasmtime::{Engine, FuncType, Result, Val, bail, ensure};
+use wherry_instrument::Options;
+
+use crate::{
+    Form, State,
+    machine::{Machine, blank, show},
+};
 
 /// What a trial did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Calls that passed at least one safepoint.
     pub calls: u64,
-    /// Times a program was stopped and went on in a new instance.
+    /// Times a program was stopped, and went on in a new store from a checkpoint's bytes.
     pub round_trips: u64,
+    /// Modules that were refused by name.
+    pub refused: u64,
+}
+
+impl std::ops::AddAssign for Report {
+    fn add_assign(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.round_trips += other.round_trips;
+        self.refused += other.refused;
+    }
 }
 
 /// A module in its forms: as it was, counting, and counting and resumable.
 pub struct Subject {
-    original: Module,
-    counting: (Module, Instrumented),
-    resumable: (Module, Instrumented),
+    original: Arc<Form>,
+    counting: Arc<Form>,
+    resumable: Arc<Form>,
 }
 
 /// How a call ended.
 #[derive(Debug, PartialEq)]
 struct Ending {
-    trapped: bool,
+    /// Why it trapped, if it did.
+    trap: Option<String>,
     results: String,
 }
 
@@ -35,24 +51,20 @@ impl Subject {
     /// # Errors
     /// If the module is refused, or an instrumented form is not valid.
     pub fn new(engine: &Engine, wasm: &[u8]) -> Result<Self> {
-        let original = Module::new(engine, wasm)?;
-        let form = |resumable| -> Result<_> {
-            let instrumented = instrument(
-                wasm,
-                &Options {
-                    resumable,
-                    countdown: true,
-                },
-            )?;
-            Ok((Module::new(engine, &instrumented.wasm)?, instrumented))
+        let form = |resumable| {
+            let options = Options {
+                resumable,
+                countdown: true,
+            };
+            Form::instrumented(engine, wasm, options)
         };
         let (counting, resumable) = (form(false)?, form(true)?);
         ensure!(
-            counting.1.map == resumable.1.map,
+            counting.map == resumable.map,
             "the forms disagree on their safepoints"
         );
         Ok(Self {
-            original,
+            original: Form::original(engine, wasm)?,
             counting,
             resumable,
         })
@@ -60,7 +72,7 @@ impl Subject {
 
     /// The exported functions.
     pub fn exports(&self) -> Vec<(String, FuncType)> {
-        let exports = self.original.exports();
+        let exports = self.original.module.exports();
         exports
             .filter_map(|export| Some((export.name().to_owned(), export.ty().func()?.clone())))
             .collect()
@@ -72,8 +84,7 @@ impl Subject {
     /// # Errors
     /// If the forms differ.
     pub fn safepoints(&self, name: &str, ty: &FuncType, args: &[Val]) -> Result<Option<u64>> {
-        let no_map = Map::default();
-        let Ok(mut original) = Machine::new(&self.original, &no_map) else {
+        let Ok(mut original) = Machine::new(&self.original) else {
             return Ok(None);
         };
         let expected = call(&mut original, name, ty, args);
@@ -85,6 +96,13 @@ impl Subject {
             expected == found,
             "{name:?}: {found:?} instead of {expected:?}"
         );
+        for export in self.original.module.exports() {
+            let name = export.name();
+            ensure!(
+                original.shown(name)? == counting.shown(name)?,
+                "the export {name:?} differs from the original's"
+            );
+        }
         Ok(Some(counting.countdown()?.unsigned_abs()))
     }
 
@@ -104,7 +122,7 @@ impl Subject {
         let every = i64::try_from(every)?;
         let mut report = Report {
             calls: 1,
-            round_trips: 0,
+            ..Report::default()
         };
         let found = loop {
             machine.count_down(every)?;
@@ -112,13 +130,12 @@ impl Subject {
             if !machine.left()? {
                 break found;
             }
-            ensure!(!found.trapped, "{name:?} trapped while it left");
+            ensure!(found.trap.is_none(), "{name:?} trapped while it left");
             report.round_trips += 1;
             if report.round_trips * every.unsigned_abs() > passed {
                 bail!("{name:?} passes more safepoints than the {passed} it should");
             }
-            let (module, instrumented) = &self.resumable;
-            machine = machine.move_to(module, &instrumented.map)?;
+            machine = Machine::resume(&self.resumable, &machine.checkpoint()?)?;
         };
         ensure!(
             found == ending,
@@ -131,7 +148,7 @@ impl Subject {
         let left = every - machine.countdown()?;
         let total = report.round_trips * every.unsigned_abs() + left.unsigned_abs();
         ensure!(
-            found.trapped || total == passed,
+            found.trap.is_some() || total == passed,
             "{name:?} every {every}: {total} safepoints instead of {passed}"
         );
         Ok(report)
@@ -155,24 +172,24 @@ impl Subject {
     }
 
     /// A counting instance past its start function; `None` if that traps.
-    fn begin(&self) -> Result<Option<Machine<'_>>> {
-        let (module, instrumented) = &self.counting;
-        let Ok(mut machine) = Machine::new(module, &instrumented.map) else {
+    fn begin(&self) -> Result<Option<Machine>> {
+        let Ok(mut machine) = Machine::new(&self.counting) else {
             return Ok(None);
         };
         Ok(machine.start().is_ok().then_some(machine))
     }
 }
 
-fn call(machine: &mut Machine<'_>, name: &str, ty: &FuncType, args: &[Val]) -> Ending {
+fn call(machine: &mut Machine, name: &str, ty: &FuncType, args: &[Val]) -> Ending {
     let mut results = blank(ty.results());
-    let trapped = machine.call(name, args, &mut results).is_err();
-    Ending {
-        trapped,
-        results: if trapped {
-            String::new()
-        } else {
-            show(&results)
+    match machine.call(name, args, &mut results) {
+        Ok(()) => Ending {
+            trap: None,
+            results: show(&results),
+        },
+        Err(error) => Ending {
+            trap: Some(error.root_cause().to_string()),
+            results: String::new(),
         },
     }
 }

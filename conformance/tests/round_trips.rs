@@ -5,11 +5,10 @@
 
 #![expect(clippy::print_stdout, reason = "a test tells how much it did")]
 
-use wasmtime::{Engine, FuncType, Module, Result, error::Context};
-use wherry_conformance::{Random, Report, Subject, arguments, engine, module};
-use wherry_instrument::Error::Unsupported;
+use wasmtime::{FuncType, Module, Result, error::Context};
+use wherry_conformance::{Report, Subject, engine, random_trial};
 
-/// Safepoints beyond which a call is not interrupted at every one of them.
+/// Safepoints beyond which a program is not interrupted at every one of them.
 const MANY: u64 = 300;
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -24,57 +23,25 @@ fn random_modules() -> Result<()> {
     let engine = engine()?;
     let (first, modules) = (setting("WHERRY_SEED", 1), setting("WHERRY_MODULES", 300));
     let mut total = Report::default();
-    let mut refused = 0;
     for seed in first..first + modules {
-        let report = random_module(&engine, seed).with_context(|| format!("WHERRY_SEED={seed}"))?;
-        let Some(report) = report else {
-            refused += 1;
-            continue;
-        };
-        total.calls += report.calls;
-        total.round_trips += report.round_trips;
+        match random_trial(&engine, seed) {
+            Ok(report) => total += report,
+            Err(failure) => panic!(
+                "WHERRY_SEED={seed}: {:#}; `soak --seed {seed} --modules 1` makes a small case of it",
+                failure.error
+            ),
+        }
     }
     println!(
-        "{modules} modules ({refused} refused), {} calls, {} round trips",
-        total.calls, total.round_trips
+        "{modules} modules ({} refused), {} calls, {} round trips",
+        total.refused, total.calls, total.round_trips
     );
-    assert!(refused * 4 < modules, "too many are refused");
+    assert!(total.refused * 4 < modules, "too many are refused");
     assert!(
         total.round_trips > modules * 10,
         "too few round trips to mean anything"
     );
     Ok(())
-}
-
-/// `None` if the module has something that is refused by name.
-fn random_module(engine: &Engine, seed: u64) -> Result<Option<Report>> {
-    let mut random = Random::new(seed);
-    let mut total = Report::default();
-    let Some(wasm) = module(&mut random) else {
-        return Ok(Some(total));
-    };
-    let subject = match Subject::new(engine, &wasm) {
-        Err(error) if matches!(error.downcast_ref(), Some(Unsupported { .. })) => return Ok(None),
-        subject => subject?,
-    };
-    for (name, ty) in subject.exports().into_iter().take(4) {
-        let args = arguments(&mut random, &ty);
-        let passed = subject.safepoints(&name, &ty, &args)?.unwrap_or(0);
-        if passed == 0 || passed > 10 * MANY {
-            continue;
-        }
-        let often = if passed > MANY {
-            2 + random.below(passed)
-        } else {
-            1
-        };
-        for every in [often, 2, 1 + random.below(passed)] {
-            let report = subject.interrupt(&name, &ty, &args, every)?;
-            total.calls += report.calls;
-            total.round_trips += report.round_trips;
-        }
-    }
-    Ok(Some(total))
 }
 
 /// The programs of the engine's tests that need no host, at every safepoint or nearly so.
@@ -103,8 +70,7 @@ fn programs() -> Result<()> {
             let report = subject
                 .interrupt("_start", &ty, &[], every)
                 .with_context(named)?;
-            total.calls += report.calls;
-            total.round_trips += report.round_trips;
+            total += report;
         }
     }
     println!("{} calls, {} round trips", total.calls, total.round_trips);

@@ -1,0 +1,60 @@
+//! A module as the engine runs it: the original, or one of its instrumented forms.
+
+use std::sync::Arc;
+
+use wasmtime::{Collector, Config, Engine, Module, Result};
+use wherry_instrument::{Instrumented, Map, Options, instrument};
+
+/// An engine that runs original and instrumented modules alike. It knows more proposals
+/// than the pass: what the pass refuses has to be its own decision.
+///
+/// # Errors
+/// If wasmtime does not support this host.
+pub fn engine() -> Result<Engine> {
+    let mut config = Config::new();
+    config
+        .wasm_branch_hinting(true)
+        .wasm_exceptions(true)
+        .wasm_extended_const(true)
+        .wasm_function_references(true)
+        .wasm_gc(true)
+        .wasm_memory64(true)
+        .wasm_multi_memory(true)
+        .wasm_relaxed_simd(true)
+        .wasm_tail_call(true)
+        .wasm_threads(true)
+        .wasm_wide_arithmetic(true)
+        .collector(Collector::Null)
+        .shared_memory(true)
+        .max_wasm_stack(2 << 20);
+    Engine::new(&config)
+}
+
+/// A compiled module, with the map of its frames if it was instrumented.
+pub struct Form {
+    /// The module.
+    pub module: Module,
+    /// Empty for an original.
+    pub map: Map,
+}
+
+impl Form {
+    /// The module as it is.
+    ///
+    /// # Errors
+    /// If it is not valid.
+    pub fn original(engine: &Engine, wasm: &[u8]) -> Result<Arc<Self>> {
+        let (module, map) = (Module::new(engine, wasm)?, Map::default());
+        Ok(Arc::new(Self { module, map }))
+    }
+
+    /// An instrumented form of it.
+    ///
+    /// # Errors
+    /// If the pass refuses the module, or what it made is not valid.
+    pub fn instrumented(engine: &Engine, wasm: &[u8], options: Options) -> Result<Arc<Self>> {
+        let Instrumented { wasm, map } = instrument(wasm, &options)?;
+        let module = Module::new(engine, wasm)?;
+        Ok(Arc::new(Self { module, map }))
+    }
+}

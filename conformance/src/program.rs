@@ -1,0 +1,176 @@
+//! A real program, run by the engine in legs: stopped at a safepoint, written as a
+//! checkpoint, and resumed from that in a new store, with a scratch directory of its own.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Cursor, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tempfile::TempDir;
+use wasmtime::{Result, bail};
+use wherry_engine::{
+    Command, Control, Engine, Input, Job, Module, Mount, Outcome, Output, Scratch, Settings, Stdio,
+};
+use wherry_snapshot::Reader;
+
+/// A program and what it is started with.
+pub struct Program {
+    module: Module,
+    args: Vec<String>,
+    /// A directory of the host that it may read, as `/input`.
+    input: Option<PathBuf>,
+}
+
+/// What a program did.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// Its exit code.
+    pub code: u32,
+    /// What it wrote to its standard output.
+    pub stdout: Vec<u8>,
+    /// The files that it left in its scratch directory.
+    pub files: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+/// More safepoints than any program passes.
+const NEVER: u64 = u64::MAX >> 1;
+
+impl Program {
+    /// The program in a file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn new(engine: &Engine, path: &Path, args: &[&str]) -> Result<Self> {
+        let args = ["program"].iter().chain(args);
+        Ok(Self {
+            module: engine.load(fs::read(path)?),
+            args: args.map(|&arg| arg.to_owned()).collect(),
+            input: None,
+        })
+    }
+
+    /// Gives it a directory of the host to read, as `/input`.
+    #[must_use]
+    pub fn with_input(self, host: &Path) -> Self {
+        let input = Some(host.to_owned());
+        Self { input, ..self }
+    }
+
+    /// Runs it from its beginning to its end.
+    ///
+    /// # Errors
+    /// If it traps.
+    pub fn uninterrupted(&self) -> Result<Effect> {
+        Ok(self.in_legs(std::iter::empty())?.0)
+    }
+
+    /// Runs it with a stop after each of those numbers of safepoints, and then to its end;
+    /// says what it did, and how often it was stopped.
+    ///
+    /// # Errors
+    /// If it traps, or cannot be captured or resumed.
+    pub fn in_legs(&self, mut legs: impl Iterator<Item = u64>) -> Result<(Effect, u64)> {
+        let stdout = Captured::default();
+        let control = Control::new()?;
+        let mut scratch = TempDir::new()?;
+        let settings = self.settings(&stdout, &scratch, legs.next());
+        let mut job = Job::start(&self.module, self.command(), settings, &control)?;
+        let mut stops = 0;
+        loop {
+            match job.run()? {
+                Outcome::Stopped(_) => stops += 1,
+                Outcome::Exited(code) => {
+                    let effect = Effect {
+                        code,
+                        stdout: stdout.take(),
+                        files: files(scratch.path())?,
+                    };
+                    return Ok((effect, stops));
+                }
+                Outcome::Trapped(trap) => bail!("after {stops} stops: {trap}"),
+            }
+            let mut checkpoint = Cursor::new(Vec::new());
+            job.checkpoint(&mut checkpoint)?;
+            drop(job);
+            scratch = TempDir::new()?;
+            let settings = self.settings(&stdout, &scratch, legs.next());
+            let reader = Reader::open(checkpoint)?;
+            job = Job::resume(&self.module, &reader, settings, &control)?;
+        }
+    }
+
+    fn command(&self) -> Command {
+        Command {
+            args: self.args.clone(),
+            seed: Some([7; 32]),
+            ..Command::default()
+        }
+    }
+
+    /// All legs count safepoints, the last one too: they share the compiled code.
+    fn settings(&self, stdout: &Captured, scratch: &TempDir, leg: Option<u64>) -> Settings {
+        let stdio = Stdio {
+            stdin: Input::Reader(Box::new(io::empty())),
+            stdout: Output::Writer(Box::new(stdout.clone())),
+            stderr: Output::Writer(Box::new(io::sink())),
+        };
+        let mount = |host: &PathBuf| Mount {
+            host: host.clone(),
+            guest: "/input".to_owned(),
+            read_only: true,
+        };
+        Settings {
+            mounts: self.input.iter().map(mount).collect(),
+            scratch: Some(Scratch {
+                host: scratch.path().to_owned(),
+                guest: "/".to_owned(),
+            }),
+            countdown: Some(leg.unwrap_or(NEVER)),
+            ..Settings::new(stdio)
+        }
+    }
+}
+
+/// What the legs of a program write to their standard output.
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn files(root: &Path) -> io::Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            } else {
+                let content = fs::read(entry.path())?;
+                let path = entry.path();
+                let name = path.strip_prefix(root).unwrap_or(&path);
+                files.insert(name.to_owned(), content);
+            }
+        }
+    }
+    Ok(files)
+}
