@@ -46,6 +46,9 @@ pub struct WorkloadConfig {
     /// What the program asks for; a node may grant less.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
+    /// The program is to run in the deterministic profile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deterministic: bool,
 }
 
 /// A directory of the node that the program wants to see at a path of its own.
@@ -170,6 +173,7 @@ impl Default for WorkloadConfig {
             mounts: Vec::new(),
             scratch: default_scratch(),
             limits: Limits::default(),
+            deterministic: false,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! version = "1.0"                   # a tag
 //! module = "nbody.wasm"             # relative to this file
 //! args = ["--steps", "1000"]
+//! deterministic = true              # default: false
 //! description = "Planets, attracting each other"
 //! licenses = "Apache-2.0"           # SPDX expression
 //! source = "https://example.org/nbody"
@@ -100,6 +101,8 @@ struct Document {
     module: String,
     #[serde(default)]
     args: Vec<String>,
+    #[serde(default)]
+    deterministic: bool,
     #[serde(default)]
     env: BTreeMap<String, String>,
     #[serde(default)]
@@ -235,6 +238,7 @@ impl From<Document> for WorkloadFile {
                 env: document.env,
                 mounts: mounts.collect(),
                 scratch: document.scratch.guest,
+                deterministic: document.deterministic,
                 limits: Limits {
                     memory,
                     cpu_time,

@@ -9,4 +9,5 @@ mod refused_workloads;
 mod registry;
 mod registry_server;
 mod retention;
+mod verify;
 mod workloads;

@@ -1,6 +1,8 @@
 //! Exit codes. They are part of the interface: schedulers and scripts act on them, so one
 //! that was released keeps its meaning. `docs/exit-codes.md` explains them.
 
+/// `wherry verify` found another state than the checkpoint holds.
+pub(crate) const DIFFERENT: u8 = 1;
 /// The job is a checkpoint now: the same job can be resumed.
 pub(crate) const CHECKPOINTED: u8 = 85;
 /// The job reached its limit of wall or CPU time; a checkpoint was written.
@@ -40,6 +42,10 @@ Exit codes of `wherry run` and `wherry resume`:
   130  the job was killed, as by a second Ctrl-C
   134  the program trapped
 
+Exit codes of `wherry verify`:
+    0  the checkpoint holds what the job does
+    1  it holds another state
+
 Exit codes of every verb, when Wherry itself fails:
    64  the command line makes no sense
    65  a module, manifest, checkpoint or workload.toml was refused
@@ -60,6 +66,7 @@ mod tests {
     fn help_and_documentation_have_every_code() {
         let documentation = include_str!("../../../docs/exit-codes.md");
         let codes = [
+            DIFFERENT,
             CHECKPOINTED,
             TIME_LIMIT,
             KILLED,

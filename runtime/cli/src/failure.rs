@@ -196,6 +196,19 @@ fn engine(error: &EngineError) -> Class {
                 "grant more with --memory, if the workload allows it",
             )),
         ),
+        EngineError::ProfileVersion(_) => (
+            exit::BAD_DATA,
+            Some(Hint::Fixed(
+                "resume it with the version of Wherry that made it",
+            )),
+        ),
+        EngineError::NotComparable { .. } => (exit::BAD_DATA, None),
+        EngineError::NotDeterministic { .. } => (
+            exit::USAGE,
+            Some(Hint::Fixed(
+                "lend directories read-only: --dir HOST::GUEST::ro",
+            )),
+        ),
         EngineError::MissingMount { guest, read_only } => {
             (exit::CONFIG, Some(missing_mount(guest, *read_only)))
         }

@@ -33,6 +33,14 @@ pub(crate) struct CheckpointArgs {
     /// Make one at exactly the Nth safepoint from here, once. Slower, for tests
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_at: Option<u64>,
+    /// Make one at every Nth safepoint of a deterministic job's life, and go on
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..),
+        conflicts_with = "checkpoint_at"
+    )]
+    checkpoint_every: Option<u64>,
     /// Go on after a checkpoint, instead of exiting with 85
     #[arg(long = "continue")]
     go_on: bool,
@@ -108,11 +116,22 @@ impl Launch {
             plan: Plan {
                 checkpoint_to,
                 after: args.checkpoint_after,
+                every: args.checkpoint_every,
                 go_on: args.go_on,
             },
             countdown: args.checkpoint_at,
             keep_scratch: args.keep_scratch,
         })
+    }
+
+    /// Refuses what only deterministic jobs have, if the job is none.
+    pub(crate) fn check(&self, deterministic: bool) -> anyhow::Result<()> {
+        if self.plan.every.is_some() && !deterministic {
+            let message = "--checkpoint-every is for deterministic jobs: others do not count";
+            let hint = "add --deterministic to `wherry run`, or use --checkpoint-after";
+            return Err(Refusal::new(exit::USAGE, message).hint(hint).into());
+        }
+        Ok(())
     }
 
     pub(crate) fn control(&self) -> &Control {

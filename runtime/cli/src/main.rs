@@ -1,6 +1,7 @@
 //! The `wherry` command: packs, ships, runs, checkpoints and resumes workloads.
 
 mod commands;
+mod determinism;
 mod exit;
 mod failure;
 mod home;

@@ -1,7 +1,9 @@
 //! What it costs that a job can be captured, while nobody captures it.
 //!
 //! The kernels of `workloads/kernels` run as plain modules, in the form that every job
-//! starts in, in the form that a resumed job has, and with wasmtime's epoch interruption.
+//! starts in, in the form that a resumed job has, counting safepoints as `--checkpoint-at`
+//! does, as a deterministic job, which counts and has canonical NaNs, and with wasmtime's
+//! epoch interruption.
 //! criterion reports each way's CPU time. Then the ways take turns, so that what disturbs the
 //! machine disturbs all, and the table gives the median ratio to the plain module.
 
@@ -24,13 +26,17 @@ enum Way {
     Plain,
     Leaving,
     Resumable,
+    Counting,
+    Deterministic,
     Epochs,
 }
 
-const WAYS: [(&str, Way); 4] = [
+const WAYS: [(&str, Way); 6] = [
     ("plain", Way::Plain),
     ("checkpointable", Way::Leaving),
     ("resumed", Way::Resumable),
+    ("counting", Way::Counting),
+    ("deterministic", Way::Deterministic),
     ("wasmtime epochs", Way::Epochs),
 ];
 
@@ -44,16 +50,19 @@ impl Kernel {
         let mut config = Config::new();
         config.wasm_branch_hinting(true).shared_memory(true);
         config.epoch_interruption(matches!(way, Way::Epochs));
+        let deterministic = matches!(way, Way::Deterministic);
+        config.cranelift_nan_canonicalization(deterministic);
+        config.relaxed_simd_deterministic(deterministic);
         let engine = Engine::new(&config)?;
         let resumable = matches!(way, Way::Resumable);
         let instrumented = match way {
             Way::Plain | Way::Epochs => wasm.to_vec(),
-            Way::Leaving | Way::Resumable => {
+            Way::Leaving | Way::Resumable | Way::Counting | Way::Deterministic => {
                 instrument(
                     wasm,
                     &Options {
                         resumable,
-                        countdown: false,
+                        countdown: matches!(way, Way::Counting | Way::Deterministic),
                     },
                 )?
                 .wasm

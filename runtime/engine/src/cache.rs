@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
-use wherry_instrument::{Map, Options};
+use wherry_instrument::Map;
 use wherry_snapshot::{Digest, hex};
 
+use crate::engine::Form;
 use crate::file::TEMPORARY;
 use crate::module::Variant;
 use crate::{Error, write_atomically};
@@ -130,33 +131,34 @@ impl Cache {
         &self,
         engine: &wasmtime::Engine,
         module: &Digest,
-        options: Options,
+        form: Form,
     ) -> Option<Variant> {
-        let path = self.path(engine, module, options);
+        let path = self.path(engine, module, form);
         let bytes = fs::read(&path).ok()?;
         let (map, artifact) = decode(&bytes)?;
         mark_used(&path);
         Some(Variant {
             compiled: deserialize(engine, artifact)?,
             map,
-            options,
+            form,
         })
     }
 
     /// Keeps `variant`. The cache is a convenience: that it cannot be written is no error.
     pub(crate) fn store(&self, engine: &wasmtime::Engine, module: &Digest, variant: &Variant) {
         let Some(entry) = encode(variant) else { return };
-        let path = self.path(engine, module, variant.options);
+        let path = self.path(engine, module, variant.form);
         let _ = write_atomically(&path, |file| Ok(file.write_all(&entry)?));
         let _ = evict_cache(&self.directory, CacheLimits::default(), false);
     }
 
-    fn path(&self, engine: &wasmtime::Engine, module: &Digest, options: Options) -> PathBuf {
+    fn path(&self, engine: &wasmtime::Engine, module: &Digest, form: Form) -> PathBuf {
         let mut compiler = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut compiler);
         let mut key = Sha256::new_with_prefix(module);
         key.update(wherry_instrument::BUILD);
-        key.update([u8::from(options.resumable), u8::from(options.countdown)]);
+        let options = form.options;
+        key.update([options.resumable, options.countdown, form.deterministic].map(u8::from));
         key.update(compiler.finish().to_le_bytes());
         self.directory.join(hex(&key.finalize().into()))
     }

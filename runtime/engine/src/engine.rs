@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Config, Linker};
+use wherry_instrument::Options;
 
 use crate::cache::Cache;
 use crate::host::{self, Host};
@@ -30,14 +31,22 @@ pub struct EngineConfig {
 pub struct Engine(Arc<Parts>);
 
 struct Parts {
-    /// Runs modules that can leave, but not rewind.
-    leaving: Half,
-    /// Runs modules that can rewind; made when the first one is.
-    resumable: OnceLock<Half>,
+    /// By [`Form::half`], each made when it is first used.
+    halves: [OnceLock<Half>; 4],
     cache: Option<Cache>,
 }
 
-/// wasmtime fixes the size of the stack for an engine, so there are two.
+/// How a module is instrumented and compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Form {
+    pub(crate) options: Options,
+    /// What WebAssembly leaves to the machine is decided: the bits of a NaN, and what relaxed
+    /// instructions do.
+    pub(crate) deterministic: bool,
+}
+
+/// wasmtime fixes the size of the stack and the code of floating point for an engine, so
+/// there are several.
 pub(crate) struct Half {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) linker: Linker<Host>,
@@ -50,11 +59,10 @@ impl Engine {
     /// An engine for this machine.
     ///
     /// # Errors
-    /// If the machine lacks what the compiler needs, or the cache directory cannot be used.
+    /// If the cache directory cannot be used.
     pub fn new(config: EngineConfig) -> Result<Self, Error> {
         Ok(Engine(Arc::new(Parts {
-            leaving: Half::new(STACK_BYTES)?,
-            resumable: OnceLock::new(),
+            halves: Default::default(),
             cache: config.cache_dir.map(Cache::open).transpose()?,
         })))
     }
@@ -65,15 +73,13 @@ impl Engine {
         Module::new(self.clone(), wasm)
     }
 
-    pub(crate) fn half(&self, resumable: bool) -> Result<&Half, Error> {
-        if !resumable {
-            return Ok(&self.0.leaving);
-        }
-        if let Some(half) = self.0.resumable.get() {
+    pub(crate) fn half(&self, form: Form) -> Result<&Half, Error> {
+        let cell = &self.0.halves[form.half()];
+        if let Some(half) = cell.get() {
             return Ok(half);
         }
-        let half = Half::new(2 * STACK_BYTES)?;
-        Ok(self.0.resumable.get_or_init(|| half))
+        let half = Half::new(form)?;
+        Ok(cell.get_or_init(|| half))
     }
 
     pub(crate) fn cache(&self) -> Option<&Cache> {
@@ -81,11 +87,26 @@ impl Engine {
     }
 }
 
+impl Form {
+    /// Index of what it runs in.
+    fn half(self) -> usize {
+        usize::from(self.options.resumable) + 2 * usize::from(self.deterministic)
+    }
+}
+
 impl Half {
-    fn new(stack: usize) -> Result<Self, Error> {
+    fn new(form: Form) -> Result<Self, Error> {
         let failed = |error| Error::Engine(format!("{error:#}"));
+        let stack = if form.options.resumable {
+            2 * STACK_BYTES
+        } else {
+            STACK_BYTES
+        };
         let memories = Memories::default();
-        let config = with_memories(wasmtime_config(stack), &memories);
+        let mut config = with_memories(wasmtime_config(stack), &memories);
+        config
+            .cranelift_nan_canonicalization(form.deterministic)
+            .relaxed_simd_deterministic(form.deterministic);
         let wasmtime = wasmtime::Engine::new(&config).map_err(failed)?;
         let mut linker = Linker::new(&wasmtime);
         host::link(&mut linker).map_err(failed)?;

@@ -68,6 +68,23 @@ pub enum Error {
     /// The checkpoint was made by a version of the instrumentation that is not known.
     #[error("the checkpoint needs version {0} of the instrumentation, which is not known here")]
     InstrumentationVersion(u32),
+    /// A deterministic job would have something that makes it depend on where it runs.
+    #[error("a deterministic job cannot have {what}")]
+    NotDeterministic {
+        /// What it would have.
+        what: String,
+    },
+    /// Two checkpoints that are not one after the other of the same deterministic job.
+    #[error("the checkpoints cannot be compared: {reason}")]
+    NotComparable {
+        /// What is between them.
+        reason: String,
+    },
+    /// The checkpoint's job is deterministic by rules that are not known.
+    #[error(
+        "the checkpoint needs version {0} of the deterministic profile, which is not known here"
+    )]
+    ProfileVersion(u32),
     /// The checkpoint's job had a directory that nobody provides now.
     #[error("the job needs the directory {guest:?}{}", if *.read_only { "" } else { ", writable" })]
     MissingMount {

@@ -81,6 +81,9 @@ fn call(
 pub(crate) struct Limiter {
     pub(crate) limit: u64,
     pub(crate) used: u64,
+    /// Whether it ends the job when the host has not the memory that the limit allows: a
+    /// program that is told so would go another way than on a larger machine.
+    pub(crate) must_grow: bool,
 }
 
 /// More elements than any program has; tables are captured element by element.
@@ -99,6 +102,10 @@ impl Limiter {
         }
         granted
     }
+
+    fn failed(self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        if self.must_grow { Err(error) } else { Ok(()) }
+    }
 }
 
 impl ResourceLimiter for Limiter {
@@ -109,6 +116,14 @@ impl ResourceLimiter for Limiter {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(current, desired, 1))
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.failed(error)
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.failed(error)
     }
 
     fn table_growing(

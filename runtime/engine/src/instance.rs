@@ -8,11 +8,12 @@ use wasmtime::{
     Val,
 };
 use wherry_instrument::{
-    FLAG_LEAVE, FLAG_MODULE, FLAG_REWINDING, Options, REWINDING, RUNNING, UNWINDING, export,
+    FLAG_LEAVE, FLAG_MODULE, FLAG_REWINDING, REWINDING, RUNNING, UNWINDING, export,
 };
 use wherry_snapshot::{Frame, Phase};
 use wherry_wasi::Wasi;
 
+use crate::engine::Form;
 use crate::host::{ELEMENT_BYTES, Host, Limiter};
 use crate::memory::{Linear, Memories};
 use crate::module::Variant;
@@ -60,10 +61,10 @@ impl Instance {
     /// `memory_limit` counts what the original module has, not what was added.
     pub(crate) fn new(
         module: &Module,
-        options: Options,
+        form: Form,
         memory_limit: Option<u64>,
     ) -> Result<Self, Error> {
-        let variant = module.variant(options)?;
+        let variant = module.variant(form)?;
         let limit = memory_limit.unwrap_or(u64::MAX);
         let used = declared_bytes(&variant);
         if used > limit {
@@ -72,10 +73,11 @@ impl Instance {
                 limit,
             });
         }
-        let half = module.engine().half(options.resumable)?;
+        let half = module.engine().half(form)?;
         let unlimited = Limiter {
             limit: u64::MAX,
             used: 0,
+            must_grow: false,
         };
         let host = Host {
             wasi: None,
@@ -94,7 +96,11 @@ impl Instance {
         let memory = instance.get_memory(&mut store, "memory");
         let host = store.data_mut();
         (host.memory, host.state) = (memory, Some(handles.state));
-        host.limiter = Limiter { limit, used };
+        host.limiter = Limiter {
+            limit,
+            used,
+            must_grow: form.deterministic,
+        };
         let thread_stack = half.thread_stack;
         Ok(Instance {
             store,
@@ -148,9 +154,14 @@ impl Instance {
 
     /// Stop at the nth safepoint from here; only if the module counts.
     pub(crate) fn set_countdown(&mut self, countdown: Option<u64>) -> Result<(), Error> {
-        // The program leaves when the count arrives at 0, and from 0 it goes to -1.
-        let countdown = i64::try_from(countdown.unwrap_or(0)).unwrap_or(i64::MAX);
-        self.set(self.handles.countdown, Val::I64(countdown))
+        self.set(self.handles.countdown, Val::I64(start_of(countdown)))
+    }
+
+    /// How many safepoints were passed since this countdown was set.
+    pub(crate) fn passed(&mut self, countdown: Option<u64>) -> u64 {
+        let now = self.handles.countdown.get(&mut self.store);
+        let now = now.i64().unwrap_or(start_of(countdown));
+        start_of(countdown).wrapping_sub(now).cast_unsigned()
     }
 
     pub(crate) fn set(&mut self, global: Global, value: Val) -> Result<(), Error> {
@@ -218,6 +229,11 @@ impl Handles {
             globals,
         })
     }
+}
+
+/// Where the count starts. The program leaves when it arrives at 0, and from 0 it goes to -1.
+fn start_of(countdown: Option<u64>) -> i64 {
+    i64::try_from(countdown.unwrap_or(0)).unwrap_or(i64::MAX)
 }
 
 /// The byte that tells a program to leave. It lives in a memory that no guest can name.

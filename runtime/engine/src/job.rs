@@ -7,15 +7,16 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use wherry_instrument::Options;
 use wherry_snapshot::{
-    self as snapshot, Accounting, Contents, Digest, Lineage, Phase, Reader, Summary, Workload,
-    Writer,
+    self as snapshot, Accounting, Contents, Digest, Lineage, Phase, Profile, Reader, Summary,
+    Workload, Writer,
 };
 use wherry_wasi::{Wasi, WasiConfig, WasiState};
 
 use crate::control::{Allowance, Usage};
+use crate::engine::Form;
 use crate::instance::Instance;
 use crate::{
-    Command, Control, Error, Module, Outcome, Reason, Settings, capture, outcome, restore,
+    Command, Control, Error, Module, Outcome, Reason, Settings, capture, outcome, profile, restore,
 };
 
 /// One execution of a workload.
@@ -29,6 +30,8 @@ pub struct Job {
     settings: snapshot::Settings,
     accounting: Accounting,
     lineage: Lineage,
+    /// If the job is deterministic.
+    profile: Option<Profile>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +55,9 @@ impl Job {
         settings: Settings,
         control: &Control,
     ) -> Result<Self, Error> {
-        let options = Options {
-            resumable: false,
-            countdown: settings.countdown.is_some(),
-        };
-        let mut instance = Instance::new(module, options, settings.limits.memory_bytes)?;
+        let profile = profile::of_new(&command, &settings)?;
+        let form = form(false, settings.countdown, profile);
+        let mut instance = Instance::new(module, form, settings.limits.memory_bytes)?;
         let countdown = settings.countdown;
         let manifest = command.manifest;
         let portable = portable_settings(&command, &settings);
@@ -72,6 +73,7 @@ impl Job {
             settings: portable,
             accounting: Accounting::default(),
             lineage: Lineage::default(),
+            profile,
         })
     }
 
@@ -90,14 +92,16 @@ impl Job {
         check_workload(module, &contents.workload)?;
         check_mounts(&contents.settings, &settings)?;
         let limits = or_saved(limits_of(&settings), contents.settings.limits);
-        let options = Options {
-            resumable: true,
-            countdown: settings.countdown.is_some(),
-        };
-        let mut instance = Instance::new(module, options, limits.memory_bytes)?;
+        let profile = profile::of_resumed(contents, &settings)?;
+        let form = form(true, settings.countdown, profile);
+        let mut instance = Instance::new(module, form, limits.memory_bytes)?;
         restore_instance(&mut instance, checkpoint)?;
         let countdown = settings.countdown;
-        let config = wasi_config(Command::default(), settings, control)?;
+        let command = Command {
+            deterministic: profile.map(|profile| profile.start_time),
+            ..Command::default()
+        };
+        let config = wasi_config(command, settings, control)?;
         let wasi = Wasi::restore(&wasi_state(contents)?, config, checkpoint)?;
         instance.store.data_mut().wasi = Some(wasi);
         Ok(Job {
@@ -116,6 +120,7 @@ impl Job {
                 sequence: contents.lineage.sequence,
                 parent: Some(checkpoint.state_digest()),
             },
+            profile,
         })
     }
 
@@ -126,7 +131,8 @@ impl Job {
     /// [`Error::NotStopped`] if the program has ended; otherwise if the system refuses.
     pub fn run(&mut self) -> Result<Outcome, Error> {
         let phase = self.prepare()?;
-        self.instance.set_countdown(self.countdown.take())?;
+        let countdown = self.countdown.take();
+        self.instance.set_countdown(countdown)?;
         let allowance = self.allowance();
         let start = Usage::now();
         self.control.begin(&self.instance.flag);
@@ -134,6 +140,10 @@ impl Job {
         self.control.finished();
         let requested = self.control.take_request();
         self.account(start);
+        if let Some(profile) = &mut self.profile {
+            let passed = self.instance.passed(countdown);
+            profile.position = profile.position.saturating_add(passed);
+        }
         let (phase, result) = ended?;
         // Whatever happens in between, the program must not be run twice.
         self.position = Position::Ended;
@@ -148,6 +158,13 @@ impl Job {
     /// [`Settings::countdown`] did the first one.
     pub fn set_countdown(&mut self, countdown: Option<u64>) {
         self.countdown = countdown;
+    }
+
+    /// How many safepoints a deterministic job has passed since its start, the one that it is
+    /// stopped at included.
+    #[must_use]
+    pub fn safepoints_passed(&self) -> Option<u64> {
+        self.profile.map(|profile| profile.position)
     }
 
     /// Writes the state of the stopped program. May be done more than once, and does not
@@ -179,6 +196,7 @@ impl Job {
                 sequence,
                 ..self.lineage
             },
+            profile: self.profile,
         };
         let summary = writer.finish(&contents)?.summary;
         self.lineage = Lineage {
@@ -234,11 +252,9 @@ impl Job {
 
     /// Replaces the instance if its code cannot do what the next run needs.
     fn fit_instance(&mut self, rewind: bool) -> Result<(), Error> {
-        let have = self.instance.variant.options;
-        let need = Options {
-            resumable: have.resumable || rewind,
-            countdown: self.countdown.is_some(),
-        };
+        let have = self.instance.variant.form;
+        let resumable = have.options.resumable || rewind;
+        let need = form(resumable, self.countdown, self.profile);
         if have == need {
             return Ok(());
         }
@@ -276,6 +292,18 @@ impl Job {
         let (wall, cpu) = start.elapsed();
         self.accounting.wall_ns = self.accounting.wall_ns.saturating_add(nanoseconds(wall));
         self.accounting.cpu_ns = self.accounting.cpu_ns.saturating_add(nanoseconds(cpu));
+    }
+}
+
+/// A deterministic job counts its safepoints, whether it is to stop at one of them or not.
+fn form(resumable: bool, countdown: Option<u64>, profile: Option<Profile>) -> Form {
+    let countdown = countdown.is_some() || profile.is_some();
+    Form {
+        options: Options {
+            resumable,
+            countdown,
+        },
+        deterministic: profile.is_some(),
     }
 }
 
@@ -402,6 +430,7 @@ fn wasi_config(
         stdio: settings.stdio,
         interrupt: control.interrupt(),
         seed: command.seed.map_or_else(system_seed, Ok)?,
+        deterministic: command.deterministic,
     })
 }
 

@@ -21,6 +21,7 @@
 mod cache;
 mod capture;
 mod control;
+mod difference;
 mod engine;
 mod error;
 mod file;
@@ -30,11 +31,14 @@ mod job;
 mod memory;
 mod module;
 mod outcome;
+mod profile;
 mod restore;
 mod settings;
+mod verify;
 
 pub use cache::{CacheLimits, Evicted, evict_cache};
 pub use control::Control;
+pub use difference::Difference;
 pub use engine::{Engine, EngineConfig};
 pub use error::Error;
 pub use file::{write_anew, write_atomically};
@@ -42,3 +46,4 @@ pub use job::{Job, wasi_state};
 pub use module::Module;
 pub use outcome::{BacktraceFrame, Outcome, Reason, Trap, TrapKind};
 pub use settings::{Command, Input, Limits, Mount, Output, Scratch, Settings, Stdio};
+pub use verify::{Rerun, Verification, verify};

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use wasmparser::{KnownCustom, Name, NameSectionReader, Parser, Payload, TypeRef};
-use wherry_instrument::{FLAG_MODULE, Instrumented, Map, Options, instrument};
+use wherry_instrument::{FLAG_MODULE, Instrumented, Map, instrument};
 use wherry_snapshot::Digest;
 
+use crate::engine::Form;
 use crate::{Engine, Error, host};
 
 /// A module, as it came in the artifact. Clones share what was compiled.
@@ -18,14 +19,14 @@ struct Parts {
     engine: Engine,
     wasm: Vec<u8>,
     digest: Digest,
-    variants: Mutex<HashMap<Options, Arc<Variant>>>,
+    variants: Mutex<HashMap<Form, Arc<Variant>>>,
 }
 
 /// A form of a module that can run.
 pub(crate) struct Variant {
     pub(crate) compiled: wasmtime::Module,
     pub(crate) map: Map,
-    pub(crate) options: Options,
+    pub(crate) form: Form,
 }
 
 impl Module {
@@ -97,36 +98,36 @@ impl Module {
         &self.0.engine
     }
 
-    /// The module in the form that `options` say, compiled now if it was not before.
-    pub(crate) fn variant(&self, options: Options) -> Result<Arc<Variant>, Error> {
+    /// The module in this form, compiled now if it was not before.
+    pub(crate) fn variant(&self, form: Form) -> Result<Arc<Variant>, Error> {
         let mut variants = self
             .0
             .variants
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(variant) = variants.get(&options) {
+        if let Some(variant) = variants.get(&form) {
             return Ok(Arc::clone(variant));
         }
-        let variant = Arc::new(self.load_or_compile(options)?);
-        variants.insert(options, Arc::clone(&variant));
+        let variant = Arc::new(self.load_or_compile(form)?);
+        variants.insert(form, Arc::clone(&variant));
         Ok(variant)
     }
 
-    fn load_or_compile(&self, options: Options) -> Result<Variant, Error> {
-        let engine = &self.0.engine.half(options.resumable)?.wasmtime;
+    fn load_or_compile(&self, form: Form) -> Result<Variant, Error> {
+        let engine = &self.0.engine.half(form)?.wasmtime;
         let Some(cache) = self.0.engine.cache() else {
-            return self.compile(engine, options);
+            return self.compile(engine, form);
         };
-        if let Some(variant) = cache.load(engine, &self.0.digest, options) {
+        if let Some(variant) = cache.load(engine, &self.0.digest, form) {
             return Ok(variant);
         }
-        let variant = self.compile(engine, options)?;
+        let variant = self.compile(engine, form)?;
         cache.store(engine, &self.0.digest, &variant);
         Ok(variant)
     }
 
-    fn compile(&self, engine: &wasmtime::Engine, options: Options) -> Result<Variant, Error> {
-        let Instrumented { wasm, map } = instrument(&self.0.wasm, &options)?;
+    fn compile(&self, engine: &wasmtime::Engine, form: Form) -> Result<Variant, Error> {
+        let Instrumented { wasm, map } = instrument(&self.0.wasm, &form.options)?;
         let failed = |error: wasmtime::Error| Error::Instantiate {
             action: "compiled",
             reason: format!("{error:#}"),
@@ -136,7 +137,7 @@ impl Module {
         Ok(Variant {
             compiled,
             map,
-            options,
+            form,
         })
     }
 }

@@ -14,6 +14,10 @@ pub struct Command {
     pub env: Vec<(String, String)>,
     /// Seed of the random numbers that the program gets; `None` takes one from the system.
     pub seed: Option<[u8; 32]>,
+    /// Makes the job deterministic: it can be run again, on any machine, and is in the same
+    /// state whenever it has passed as many safepoints. The value is what its real-time clock
+    /// shows when it starts, in nanoseconds since 1970. See `docs/determinism.md`.
+    pub deterministic: Option<u64>,
     /// SHA-256 of the OCI manifest that the module came from, if it came from one.
     pub manifest: Option<Digest>,
 }

@@ -23,6 +23,9 @@ pub struct Plan {
     pub checkpoint_to: Option<PathBuf>,
     /// Make one when the program has run this long; if it goes on, again and again.
     pub after: Option<Duration>,
+    /// Make one whenever a deterministic job has passed a multiple of so many safepoints since
+    /// its start, and go on.
+    pub every: Option<u64>,
     /// Whether the job goes on after the checkpoints that were planned.
     pub go_on: bool,
 }
@@ -100,6 +103,7 @@ struct Supervisor<'a> {
 impl Supervisor<'_> {
     fn run(&mut self) -> Result<Ending, Error> {
         loop {
+            self.count_to_next();
             match self.job.run()? {
                 Outcome::Exited(code) => return Ok(Ending::Exited(code)),
                 Outcome::Trapped(trap) => return Ok(Ending::Trapped(trap)),
@@ -114,6 +118,13 @@ impl Supervisor<'_> {
                     }
                 }
             }
+        }
+    }
+
+    fn count_to_next(&mut self) {
+        if let (Some(every), Some(passed)) = (self.plan.every, self.job.safepoints_passed()) {
+            let left = every.saturating_sub(passed.checked_rem(every).unwrap_or(0));
+            self.job.set_countdown(Some(left));
         }
     }
 
@@ -154,7 +165,7 @@ impl Supervisor<'_> {
     /// The checkpoint that is due because of how the program stopped.
     fn due(&self, reason: Reason) -> Option<CheckpointRequest> {
         let go_on = match reason {
-            Reason::Countdown => self.plan.go_on,
+            Reason::Countdown => self.plan.go_on || self.plan.every.is_some(),
             Reason::CpuTime | Reason::WallTime => false,
             Reason::Checkpoint | Reason::Killed => return None,
         };

@@ -40,6 +40,7 @@ fn contents(memory: Memory) -> Contents {
         settings: Settings::default(),
         accounting: Accounting::default(),
         lineage: Lineage::default(),
+        profile: None,
     }
 }
 

@@ -96,6 +96,20 @@ pub struct Lineage {
     pub parent: Option<Digest>,
 }
 
+/// What makes a job reproducible, and how far it is. Only jobs of the deterministic profile
+/// have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Version of the profile's rules: what the clocks show, how files are numbered.
+    pub version: u32,
+    /// Safepoints that the job has passed since its start, the one it is stopped at included.
+    pub position: u64,
+    /// What the real-time clock showed when the job started, in nanoseconds since 1970.
+    pub start_time: u64,
+    /// The limit of memory, which the program can find out.
+    pub memory_bytes: Option<u64>,
+}
+
 /// Everything in a checkpoint but the chunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents {
@@ -113,4 +127,6 @@ pub struct Contents {
     pub accounting: Accounting,
     /// Its place among the job's checkpoints.
     pub lineage: Lineage,
+    /// The deterministic profile, if the job has it.
+    pub profile: Option<Profile>,
 }

@@ -32,13 +32,14 @@ pub(crate) enum Kind {
     ChunkIndex = 8,
     Chunks = 9,
     Bases = 10,
+    Profile = 11,
     Encryption = 12,
 }
 
 const MIB: u64 = 1 << 20;
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 11] = [
+    pub(crate) const ALL: [Kind; 12] = [
         Kind::Workload,
         Kind::Execution,
         Kind::Memories,
@@ -49,6 +50,7 @@ impl Kind {
         Kind::ChunkIndex,
         Kind::Chunks,
         Kind::Bases,
+        Kind::Profile,
         Kind::Encryption,
     ];
 
@@ -72,6 +74,7 @@ impl Kind {
             Kind::ChunkIndex => "section chunk index",
             Kind::Chunks => "section chunks",
             Kind::Bases => "section bases",
+            Kind::Profile => "section profile",
             Kind::Encryption => "section encryption",
         }
     }
@@ -79,14 +82,16 @@ impl Kind {
     /// Chunks are identified through the digests in the sections that name them.
     pub(crate) fn flags(self) -> u32 {
         match self {
-            Kind::Workload | Kind::Execution | Kind::Memories | Kind::Wasi => MANDATORY | IDENTITY,
+            Kind::Workload | Kind::Execution | Kind::Memories | Kind::Wasi | Kind::Profile => {
+                MANDATORY | IDENTITY
+            }
             _ => MANDATORY,
         }
     }
 
     /// Whether every checkpoint has the section.
     fn always_there(self) -> bool {
-        !matches!(self, Kind::Bases | Kind::Encryption)
+        !matches!(self, Kind::Bases | Kind::Encryption | Kind::Profile)
     }
 
     /// Whether the section is encrypted if the file is. What leads to the key and to other
@@ -101,9 +106,12 @@ impl Kind {
             Kind::Execution | Kind::ChunkIndex => 256 * MIB,
             Kind::Memories | Kind::Wasi => 64 * MIB,
             Kind::Settings => 16 * MIB,
-            Kind::Workload | Kind::Accounting | Kind::Lineage | Kind::Bases | Kind::Encryption => {
-                4096
-            }
+            Kind::Workload
+            | Kind::Accounting
+            | Kind::Lineage
+            | Kind::Bases
+            | Kind::Profile
+            | Kind::Encryption => 4096,
             Kind::Chunks => u64::MAX,
         }
     }

@@ -81,6 +81,7 @@ impl<R: Read + Seek> Reader<R> {
             settings: sections.decode(Kind::Settings)?,
             accounting: sections.decode(Kind::Accounting)?,
             lineage: sections.decode(Kind::Lineage)?,
+            profile: sections.decode_if_there(Kind::Profile)?,
         };
         let (bases, entries) = (sections.bases()?, sections.chunk_index()?);
         let infos = sections.infos();
@@ -373,6 +374,14 @@ impl<'a, R: Read + Seek> Sections<'a, R> {
             return Err(damaged(kind, "is not encoded canonically".to_owned()));
         }
         Ok(value)
+    }
+
+    fn decode_if_there<T: Serialize + DeserializeOwned>(
+        &mut self,
+        kind: Kind,
+    ) -> Result<Option<T>, Error> {
+        let there = self.table.iter().any(|entry| entry.kind == kind.number());
+        there.then(|| self.decode(kind)).transpose()
     }
 
     /// The file's own chunks, each with its offset in the file.

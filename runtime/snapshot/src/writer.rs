@@ -285,6 +285,9 @@ impl<W: Write + Seek> Writer<W> {
                 .section(Kind::Lineage, &encoded(&contents.lineage)?)?,
             self.out.section(Kind::ChunkIndex, &index)?,
         ];
+        if let Some(profile) = &contents.profile {
+            sections.push(self.out.section(Kind::Profile, &encoded(profile)?)?);
+        }
         let state: Vec<Entry> = sections.iter().map(|section| section.plain).collect();
         if !bases.is_empty() {
             let bases: Vec<Digest> = bases.iter().map(|base| base.digest).collect();

@@ -31,6 +31,7 @@ fn contents(memories: Vec<Memory>) -> Contents {
         settings: Settings::default(),
         accounting: Accounting::default(),
         lineage: Lineage::default(),
+        profile: None,
     }
 }
 

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 use wherry_snapshot::{
     Accounting, Blob, BlobSink, BlobSource, CHUNK_SIZE, Contents, Error, Execution, Frame, Global,
-    Limits, Lineage, Memory, Mount, Phase, Reader, Settings, Slot, Summary, Table, Value, Workload,
-    Writer, hex,
+    Limits, Lineage, Memory, Mount, Phase, Profile, Reader, Settings, Slot, Summary, Table, Value,
+    Workload, Writer, hex,
 };
 
 const HEADER: usize = 64;
@@ -47,6 +47,23 @@ fn execution() -> Execution {
     }
 }
 
+/// What the host of WASI would write: this crate does not look into it.
+fn wasi() -> Vec<u8> {
+    let parts: [&[u8]; 10] = [
+        b"\x01\x07program",
+        b"\x01\x03KEY\x05value",
+        b"\x01\x05/data\x01\x00\x01",
+        b"\x03\x00\x02\x00\x00\x00\x00\x01\x40\x00\x00\x01\x02\x40\x00\x00\x02",
+        b"\x00",
+        b"\x00",
+        b"\x80\x94\xeb\xdc\x03\x05",
+        &[7; 32],
+        b"\x02",
+        b"\x00",
+    ];
+    parts.concat()
+}
+
 fn contents(memories: Vec<Memory>) -> Contents {
     Contents {
         workload: Workload {
@@ -56,7 +73,7 @@ fn contents(memories: Vec<Memory>) -> Contents {
         },
         execution: execution(),
         memories,
-        wasi: b"state of the host".to_vec(),
+        wasi: wasi(),
         settings: Settings {
             args: vec!["program".to_owned()],
             env: vec![("KEY".to_owned(), "value".to_owned())],
@@ -78,6 +95,7 @@ fn contents(memories: Vec<Memory>) -> Contents {
             sequence: 1,
             parent: None,
         },
+        profile: None,
     }
 }
 
@@ -90,11 +108,22 @@ fn memory() -> Vec<u8> {
 }
 
 fn write(memory: &[u8], blob: &[u8]) -> (Vec<u8>, Contents, Blob, Summary) {
+    write_with(memory, blob, None)
+}
+
+fn write_with(
+    memory: &[u8],
+    blob: &[u8],
+    profile: Option<Profile>,
+) -> (Vec<u8>, Contents, Blob, Summary) {
     let mut file = Cursor::new(Vec::new());
     let mut writer = Writer::new(&mut file).expect("memory is writable");
     let memory = writer.memory(memory, Some(10)).expect("it is stored");
     let blob = writer.put(&mut &*blob).expect("it is stored");
-    let contents = contents(vec![memory]);
+    let contents = Contents {
+        profile,
+        ..contents(vec![memory])
+    };
     let summary = writer.finish(&contents).expect("it is completed").summary;
     (file.into_inner(), contents, blob, summary)
 }
@@ -129,25 +158,42 @@ fn what_was_written_is_read() {
     assert_eq!(content, b"a small file");
 }
 
-fn golden() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/format-1.wherry")
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.wherry"))
 }
 
-/// Files of every version that was ever released are read for ever. To make the file for a
-/// new version, run this test with `WHERRY_BLESS=1`; never replace one that was released.
+/// The files of version 1: each with its profile and its state digest.
+fn golden_files() -> [(&'static str, Option<Profile>, &'static str); 2] {
+    let profile = Profile {
+        version: 1,
+        position: 300,
+        start_time: 946_684_800_000_000_000,
+        memory_bytes: Some(1 << 30),
+    };
+    // The first one is the test vector of docs/checkpoint-format.md.
+    [
+        ("format-1", None, FORMAT_1),
+        ("format-1-profile", Some(profile), FORMAT_1_PROFILE),
+    ]
+}
+
+const FORMAT_1: &str = "26f5a0c4e2ee4c1d4bb8ac552490e5ef15f6d77293eee7424286e9c19508d836";
+const FORMAT_1_PROFILE: &str = "108c2825feae0b41dbdf24ffe9c82cfa5fda23385986e5296f373402d40bf9a7";
+
+/// Files of every version that was ever released are read for ever: `tests/golden/README.md`.
 #[test]
-fn the_golden_file_is_read() {
-    let (file, contents, _, summary) = write(&memory(), b"a small file");
-    if std::env::var_os("WHERRY_BLESS").is_some() {
-        std::fs::write(golden(), &file).expect("it is written");
+fn the_golden_files_are_read() {
+    for (name, profile, expected) in golden_files() {
+        let (file, contents, _, summary) = write_with(&memory(), b"a small file", profile);
+        if std::env::var_os("WHERRY_BLESS").is_some() {
+            std::fs::write(golden(name), &file).expect("it is written");
+        }
+        let golden = std::fs::read(golden(name)).expect("the golden file");
+        assert_eq!(read_all(&golden).expect("valid"), (contents, memory()));
+        let reader = Reader::open(Cursor::new(golden)).expect("valid");
+        assert_eq!(reader.state_digest(), summary.state_digest);
+        assert_eq!(hex(&summary.state_digest), expected, "{name}");
     }
-    let golden = std::fs::read(golden()).expect("the golden file");
-    assert_eq!(read_all(&golden).expect("valid"), (contents, memory()));
-    let reader = Reader::open(Cursor::new(golden)).expect("valid");
-    assert_eq!(reader.state_digest(), summary.state_digest);
-    // The test vector of docs/checkpoint-format.md.
-    let expected = "b651b6fdb1292c6ca4c2e9c886ee4ae5036eb1e8af8266000234cd22414f8018";
-    assert_eq!(hex(&summary.state_digest), expected);
 }
 
 #[test]

@@ -24,6 +24,11 @@ pub struct WasiConfig {
     pub interrupt: Interrupt,
     /// Seed of `random_get`.
     pub seed: [u8; 32],
+    /// What a deterministic job's real-time clock shows when it starts, in nanoseconds since
+    /// 1970. Such a job sees nothing of the machine: its clocks and the numbers and times of
+    /// its files are its own, it reads nothing from standard input, and its outputs take what
+    /// it writes and show nothing else. `None` for any other job.
+    pub deterministic: Option<u64>,
 }
 
 /// A directory of the host that a job may use.
@@ -81,6 +86,17 @@ impl Stdio {
     }
 }
 
+impl Stdio {
+    /// The same for whatever the streams are.
+    pub(crate) fn opaque(self) -> Self {
+        Self {
+            stdin: Input::Reader(Box::new(io::empty())),
+            stdout: self.stdout.opaque(),
+            stderr: self.stderr.opaque(),
+        }
+    }
+}
+
 /// Where standard input comes from.
 pub enum Input {
     /// An open file, pipe or terminal.
@@ -96,6 +112,17 @@ pub enum Output {
     Fd(OwnedFd),
     /// Something of this process, taken to be always ready.
     Writer(Box<dyn Write + Send>),
+    /// As `Fd`, but all that the job sees of it is that it takes what is written.
+    Opaque(OwnedFd),
+}
+
+impl Output {
+    fn opaque(self) -> Self {
+        match self {
+            Self::Fd(fd) => Self::Opaque(fd),
+            other => other,
+        }
+    }
 }
 
 impl std::fmt::Debug for Input {
@@ -112,6 +139,7 @@ impl std::fmt::Debug for Output {
         match self {
             Self::Fd(fd) => f.debug_tuple("Fd").field(fd).finish(),
             Self::Writer(_) => f.write_str("Writer"),
+            Self::Opaque(fd) => f.debug_tuple("Opaque").field(fd).finish(),
         }
     }
 }

@@ -10,7 +10,7 @@ use cap_std::fs::{Dir, MetadataExt};
 
 use crate::host::{FileId, entries, filetype};
 use crate::memory::GuestMemory;
-use crate::table::Object;
+use crate::table::{Object, Place};
 use crate::types::{Filetype, Rights, dirent};
 use crate::{Errno, Fault, Wasi};
 
@@ -87,7 +87,10 @@ impl Listing {
 
 impl Entry {
     fn look_up(dir: &Dir, name: &[u8]) -> Self {
-        let metadata = dir.symlink_metadata(OsStr::from_bytes(name));
+        let metadata = match name {
+            b"." | b".." => dir.dir_metadata(),
+            name => dir.symlink_metadata(OsStr::from_bytes(name)),
+        };
         let (ino, filetype) = match metadata {
             Ok(metadata) => (metadata.ino(), filetype(&metadata)),
             Err(_) => (0, Filetype::Unknown),
@@ -130,11 +133,19 @@ impl Wasi {
         let start = usize::try_from(cookie).unwrap_or(usize::MAX);
         let mut used = 0;
         for (index, entry) in listing.entries.iter().enumerate().skip(start) {
+            // What is gone by now was not looked up before a restore either.
+            let fresh = self.attributes.own().is_some();
+            let fresh = fresh.then(|| Entry::look_up(&directory.dir, &entry.name));
+            let entry = fresh.as_ref().unwrap_or(entry);
             let id = FileId {
                 dev: listing.dev,
                 ino: entry.ino,
             };
-            let ino = self.identities.guest(id).ino;
+            let place = place_of(&directory.place, &entry.name);
+            let ino = match entry.filetype {
+                Filetype::Unknown if entry.ino == 0 => 0,
+                _ => self.attributes.id(id, &place).ino,
+            };
             used += entry.write(index, ino, out.get_mut(used..).unwrap_or_default());
             if used == out.len() {
                 break;
@@ -143,6 +154,16 @@ impl Wasi {
         let used = u32::try_from(used).map_err(|_| Errno::Overflow)?;
         Ok(memory.put_u32(result, used)?)
     }
+}
+
+/// The place of an entry of the directory at `place`.
+fn place_of(place: &Place, name: &[u8]) -> Place {
+    let path = match name {
+        b"." | b".." => place.path.clone(),
+        name => place.path.join(OsStr::from_bytes(name)),
+    };
+    let mount = place.mount;
+    Place { mount, path }
 }
 
 impl Entry {

@@ -1,11 +1,12 @@
 //! Functions on descriptors: the table itself, flags, rights, times, sizes.
 
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 
 use cap_std::fs::Metadata;
 use rustix::fs::{Advice, FallocateFlags, OFlags, SeekFrom, Timespec, Timestamps};
 use rustix::fs::{UTIME_NOW, UTIME_OMIT};
 
+use crate::host::FileId;
 use crate::memory::GuestMemory;
 use crate::table::{Descriptor, Object};
 use crate::types::{FdFlags, Fdstat, Filestat, Filetype, NewTime, Rights};
@@ -152,7 +153,7 @@ impl Wasi {
         memory.range(result, Filestat::SIZE)?;
         let descriptor = self.table.with(fd, Rights::FD_FILESTAT_GET)?;
         let filestat = match metadata(descriptor)? {
-            Some(metadata) => self.identities.filestat(&metadata),
+            Some(metadata) => self.attributes.filestat(&metadata, descriptor.place()),
             None => unnamed(descriptor.filetype),
         };
         Ok(memory.put(result, &filestat.encode())?)
@@ -171,7 +172,9 @@ impl Wasi {
         let descriptor = self.content(fd, Rights::FD_FILESTAT_SET_SIZE)?;
         self.writable(descriptor)?;
         let file = descriptor.host().ok_or(Errno::Inval)?;
-        Ok(rustix::fs::ftruncate(file, size)?)
+        rustix::fs::ftruncate(file, size)?;
+        self.content_changed(fd);
+        Ok(())
     }
 
     /// Changes the times of an open file.
@@ -190,6 +193,11 @@ impl Wasi {
         let descriptor = self.table.with(fd, Rights::FD_FILESTAT_SET_TIMES)?;
         self.writable(descriptor)?;
         let file = descriptor.host().ok_or(Errno::Inval)?;
+        if let Some(own) = self.attributes.own() {
+            let id = FileId::of(&stat(file)?);
+            own.set_times(id, descriptor.place(), (atim, mtim), self.clocks.tick());
+            return Ok(());
+        }
         let times = Timestamps {
             last_access: timespec(atim),
             last_modification: timespec(mtim),
@@ -242,12 +250,18 @@ impl Wasi {
         let descriptor = self.content(fd, Rights::FD_ALLOCATE)?;
         self.writable(descriptor)?;
         let file = descriptor.host().ok_or(Errno::Spipe)?;
-        Ok(rustix::fs::fallocate(
-            file,
-            FallocateFlags::empty(),
-            offset,
-            len,
-        )?)
+        if !self.is_deterministic() {
+            let flags = FallocateFlags::empty();
+            return Ok(rustix::fs::fallocate(file, flags, offset, len)?);
+        }
+        // Not every file system can, and the job is not to see which one it has.
+        let end = offset.checked_add(len).filter(|_| len > 0);
+        let end = end.ok_or(Errno::Inval)?;
+        if end > stat(file)?.len() {
+            rustix::fs::ftruncate(file, end)?;
+            self.content_changed(fd);
+        }
+        Ok(())
     }
 
     /// Writes a file's content to the disk.
@@ -339,6 +353,16 @@ impl Wasi {
         Ok(descriptor)
     }
 
+    /// Notes that the content of an open file has changed.
+    pub(crate) fn content_changed(&mut self, fd: u32) {
+        if let Ok(descriptor) = self.table.get(fd)
+            && let Object::File(file) = &descriptor.object
+        {
+            let (id, place) = (file.id, file.place.clone());
+            self.written(id, &place);
+        }
+    }
+
     /// `rofs` if the file is in a directory that was given read-only.
     fn writable(&self, descriptor: &Descriptor) -> Result<(), Errno> {
         let place = match &descriptor.object {
@@ -365,13 +389,14 @@ fn metadata(descriptor: &Descriptor) -> std::io::Result<Option<Metadata>> {
         Object::File(file) => Metadata::from_file(&file.file).map(Some),
         Object::Directory(directory) => directory.dir.dir_metadata().map(Some),
         Object::Input(_) | Object::Output(..) => match descriptor.host() {
-            Some(fd) if descriptor.filetype == Filetype::RegularFile => {
-                let file = std::fs::File::from(fd.as_fd().try_clone_to_owned()?);
-                Metadata::from_file(&file).map(Some)
-            }
+            Some(fd) if descriptor.filetype == Filetype::RegularFile => stat(fd).map(Some),
             _ => Ok(None),
         },
     }
+}
+
+fn stat(file: BorrowedFd<'_>) -> std::io::Result<Metadata> {
+    Metadata::from_file(&std::fs::File::from(file.try_clone_to_owned()?))
 }
 
 /// The attributes of something without a name.

@@ -1,13 +1,13 @@
 //! Reading and writing the content of open files and streams.
 
 use std::io::{IoSlice, Read, Write};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::retry_on_intr;
 
 use crate::memory::{Buffer, GuestMemory};
-use crate::stream::{ATOMIC_WRITE, is_ready, wait};
+use crate::stream::{ATOMIC_WRITE, is_ready, poll_until, wait};
 use crate::table::Object;
 use crate::types::{FdFlags, Rights};
 use crate::{Errno, Fault, Input, Output, Wasi};
@@ -99,6 +99,9 @@ impl Wasi {
         let slices = slices(memory, &buffers)?;
         let written = retry_on_intr(|| rustix::io::pwritev(file, &slices, offset))?;
         let written = u32::try_from(written).map_err(|_| Errno::Overflow)?;
+        if written > 0 {
+            self.content_changed(fd);
+        }
         Ok(memory.put_u32(result, written)?)
     }
 
@@ -123,14 +126,25 @@ impl Wasi {
     }
 
     fn write(&mut self, memory: &mut [u8], fd: u32, buffers: &[Buffer]) -> Result<u32, Fault> {
+        let deterministic = self.is_deterministic();
         let descriptor = self.table.get_mut(fd)?;
         let nonblocking = descriptor.flags.contains(FdFlags::NONBLOCK);
-        let slices = slices(memory, buffers)?;
+        let slices = match descriptor.object {
+            Object::Output(..) if deterministic => slices(memory, &shorten(buffers))?,
+            _ => slices(memory, buffers)?,
+        };
         if slices.iter().all(|slice| slice.is_empty()) {
             return Ok(0);
         }
-        if let Object::Output(Output::Writer(writer), _) = &mut descriptor.object {
-            return write_through(writer.as_mut(), &slices);
+        if let Object::Output(output, _) = &mut descriptor.object {
+            match output {
+                Output::Fd(_) => {}
+                Output::Writer(writer) => return write_through(writer.as_mut(), &slices),
+                Output::Opaque(fd) => {
+                    wait(fd.as_fd(), PollFlags::OUT, false, &self.interrupt)?;
+                    return write_whole(fd.as_fd(), &slices);
+                }
+            }
         }
         let file = descriptor.host().ok_or(Errno::Badf)?;
         let written = match descriptor.stream() {
@@ -140,8 +154,22 @@ impl Wasi {
                 write_ready(file, &slices)?
             }
         };
+        if written > 0 {
+            self.content_changed(fd);
+        }
         Ok(u32::try_from(written).map_err(|_| Errno::Overflow)?)
     }
+}
+
+/// What a pipe takes at once of the buffers, whatever takes it really.
+fn shorten(buffers: &[Buffer]) -> Vec<Buffer> {
+    let mut left = ATOMIC_WRITE;
+    let shorten = |buffer: &Buffer| {
+        let end = buffer.end.min(buffer.start.saturating_add(left));
+        left -= end - buffer.start;
+        buffer.start..end
+    };
+    buffers.iter().map(shorten).collect()
 }
 
 /// The buffers as slices. Their total may not exceed what a result can say.
@@ -212,6 +240,26 @@ fn write_through(writer: &mut dyn Write, slices: &[IoSlice<'_>]) -> Result<u32, 
     }
     writer.flush()?;
     Ok(u32::try_from(total).map_err(|_| Errno::Overflow)?)
+}
+
+/// Writes everything, which is so little that what is ready takes it at once; if it does not,
+/// this waits for it, as the job must not see a part.
+fn write_whole(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> Result<u32, Fault> {
+    let bytes: Vec<u8> = slices
+        .iter()
+        .flat_map(|slice| slice.iter().copied())
+        .collect();
+    let mut rest = bytes.as_slice();
+    while !rest.is_empty() {
+        match retry_on_intr(|| rustix::io::write(fd, rest)) {
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(rustix::io::Errno::AGAIN) => {
+                poll_until(&mut [PollFd::from_borrowed_fd(fd, PollFlags::OUT)], None)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(u32::try_from(bytes.len()).map_err(|_| Errno::Overflow)?)
 }
 
 /// Writes to something that is ready, for as long as it stays so.

@@ -19,7 +19,11 @@
 //! - Standard streams have size and times 0 unless they are regular files.
 //! - A wait for CPU time is refused with `notsup`, and `proc_raise` too.
 //! - Device numbers count up in the order in which devices were seen.
+//! - A deterministic job ([`WasiConfig::deterministic`]) has a device for each mount, numbers
+//!   and times of files that no host has a part in, directories of size 0, and clocks that
+//!   move only when it looks at them or waits. One write to an output takes 4096 bytes at most.
 
+mod attributes;
 mod clock;
 mod config;
 mod dir;

@@ -8,11 +8,11 @@ use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsMaybeDirExt};
 use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags as HostFlags;
 
-use crate::host::filetype;
+use crate::host::{FileId, filetype};
 use crate::memory::GuestMemory;
 use crate::path::path_at;
 use crate::table::{Access, Descriptor, Object, OpenDirectory, OpenFile, Place};
-use crate::types::{FdFlags, Filetype, OFlags, Rights, follow};
+use crate::types::{FdFlags, Filetype, NewTime, OFlags, Rights, follow};
 use crate::{Errno, Fault, Wasi};
 
 /// How to open a file on the host.
@@ -75,10 +75,21 @@ impl Wasi {
         let (base, inheriting) = self.table.get(fd)?.meant(base, inheriting);
         let place = directory.at(&path);
         let read_only = self.writable_mount(place.mount).is_err();
-        let (file, access) = open(&directory.dir, &path, &how, read_only)?;
+        let (file, access, created) = open(&directory.dir, &path, &how, read_only)?;
         let descriptor = describe(file, place, access, how.flags, base, inheriting)?;
         if how.oflags.create {
             descriptor.not_a_directory()?;
+        }
+        match &descriptor.object {
+            Object::File(file) if created => {
+                let (id, place) = (file.id, file.place.clone());
+                self.created(id, &place);
+            }
+            Object::File(file) if how.oflags.truncate => {
+                let (id, place) = (file.id, file.place.clone());
+                self.written(id, &place);
+            }
+            _ => {}
         }
         let fd = self.table.insert(descriptor)?;
         Ok(memory.put_u32(result, fd)?)
@@ -111,6 +122,30 @@ impl Wasi {
     }
 }
 
+/// What the job does to files, for the attributes that the host does not keep.
+impl Wasi {
+    /// A file was created.
+    pub(crate) fn created(&mut self, host: FileId, place: &Place) {
+        if let Some(own) = self.attributes.own() {
+            own.created(host, place, self.clocks.tick());
+        }
+    }
+
+    /// A file was given other times of access and modification.
+    pub(crate) fn set_own_times(&mut self, host: FileId, place: &Place, times: (NewTime, NewTime)) {
+        if let Some(own) = self.attributes.own() {
+            own.set_times(host, place, times, self.clocks.tick());
+        }
+    }
+
+    /// The content of a file was changed.
+    pub(crate) fn written(&mut self, host: FileId, place: &Place) {
+        if let Some(own) = self.attributes.own() {
+            own.written(host, place, self.clocks.tick());
+        }
+    }
+}
+
 impl Descriptor {
     /// The rights, and those to pass on, that are meant by who asks this directory for some.
     fn meant(&self, base: Rights, inheriting: Rights) -> (Rights, Rights) {
@@ -131,13 +166,13 @@ fn access(rights: Rights) -> Access {
     }
 }
 
-/// Opens a file on the host, and says how it is open there.
+/// Opens a file on the host, and says how it is open there, and whether it was created.
 pub(crate) fn open(
     dir: &Dir,
     path: &Path,
     how: &HowToOpen,
     read_only: bool,
-) -> Result<(File, Access), Fault> {
+) -> Result<(File, Access, bool), Fault> {
     let OFlags {
         create,
         directory,
@@ -156,7 +191,7 @@ pub(crate) fn open(
         let found = open_existing(dir, path, how, access);
         match found {
             Err(error) if create && error.kind() == io::ErrorKind::NotFound => {}
-            other => return Ok((other?, access)),
+            other => return Ok((other?, access, false)),
         }
     }
     if read_only {
@@ -165,7 +200,7 @@ pub(crate) fn open(
     }
     // The host creates files only for writing; what the job may do is up to the rights.
     access.write = true;
-    Ok((open_host(dir, path, how, access, true)?, access))
+    Ok((open_host(dir, path, how, access, true)?, access, true))
 }
 
 /// Opens something that exists, as it is.
@@ -221,7 +256,8 @@ pub(crate) fn describe(
     base: Rights,
     inheriting: Rights,
 ) -> io::Result<Descriptor> {
-    let filetype = filetype(&Metadata::from_file(&file)?);
+    let metadata = Metadata::from_file(&file)?;
+    let filetype = filetype(&metadata);
     if filetype == Filetype::Directory {
         return Ok(Descriptor {
             rights: base.and(Rights::DIRECTORY),
@@ -243,6 +279,7 @@ pub(crate) fn describe(
         filetype,
         object: Object::File(OpenFile {
             file,
+            id: FileId::of(&metadata),
             place,
             access,
         }),

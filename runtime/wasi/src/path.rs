@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use cap_fs_ext::{DirExt, SystemTimeSpec};
 use cap_std::fs::{Dir, Metadata};
 
-use crate::host::join;
+use crate::host::{FileId, join};
 use crate::memory::GuestMemory;
 use crate::table::{OpenDirectory, Place};
 use crate::types::{Filestat, NewTime, Rights, follow};
@@ -33,7 +33,8 @@ impl Wasi {
     ) -> Result<(), Fault> {
         let path = path_at(memory, path, len)?;
         let directory = self.changeable(fd, Rights::PATH_CREATE_DIRECTORY)?;
-        Ok(directory.dir.create_dir(path)?)
+        directory.dir.create_dir(&path)?;
+        self.created_at(fd, &path)
     }
 
     /// Attributes of what a path leads to.
@@ -54,7 +55,7 @@ impl Wasi {
         let path = path_at(memory, path, len)?;
         let directory = self.table.directory(fd, Rights::PATH_FILESTAT_GET)?;
         let metadata = metadata(&directory.dir, &path, follow)?;
-        let filestat = self.identities.filestat(&metadata);
+        let filestat = self.attributes.filestat(&metadata, &directory.at(&path));
         Ok(memory.put(result, &filestat.encode())?)
     }
 
@@ -80,6 +81,12 @@ impl Wasi {
         let directory = self.changeable(fd, Rights::PATH_FILESTAT_SET_TIMES)?;
         if has_slash(&path) {
             metadata(&directory.dir, &path, follow)?;
+        }
+        if self.is_deterministic() {
+            let id = FileId::of(&metadata(&directory.dir, &path, follow)?);
+            let place = directory.at(&path);
+            self.set_own_times(id, &place, (atim, mtim));
+            return Ok(());
         }
         if follow || has_slash(&path) {
             DirExt::set_times(&directory.dir, path, spec(atim), spec(mtim))?;
@@ -213,7 +220,8 @@ impl Wasi {
         let target = path_at(memory, target, target_len)?;
         let path = path_at(memory, path, len)?;
         let directory = self.changeable(fd, Rights::PATH_SYMLINK)?;
-        Ok(Dir::symlink(&directory.dir, target, path)?)
+        Dir::symlink(&directory.dir, target, &path)?;
+        self.created_at(fd, &path)
     }
 
     /// Removes a file or symbolic link.
@@ -231,6 +239,17 @@ impl Wasi {
         let path = path_at(memory, path, len)?;
         let directory = self.changeable(fd, Rights::PATH_UNLINK_FILE)?;
         Ok(directory.dir.remove_file(path)?)
+    }
+
+    /// Notes that something was created at `path` of the directory `fd`.
+    fn created_at(&mut self, fd: u32, path: &Path) -> Result<(), Fault> {
+        if self.is_deterministic() {
+            let directory = self.table.directory(fd, Rights::NONE)?;
+            let metadata = directory.dir.symlink_metadata(without_slash(path))?;
+            let place = directory.at(path);
+            self.created(FileId::of(&metadata), &place);
+        }
+        Ok(())
     }
 
     /// The directory, if it has all of `rights` and its content may be changed.

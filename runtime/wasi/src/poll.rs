@@ -3,7 +3,6 @@
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::realtime;
 use crate::memory::GuestMemory;
 use crate::stream::poll_until;
 use crate::table::{Descriptor, Object};
@@ -92,6 +91,7 @@ impl Wasi {
         result: u32,
     ) -> Result<(), Fault> {
         let pending = self.pending_poll.take();
+        self.clocks.tick();
         if count == 0 || count > MAX_SUBSCRIPTIONS {
             return Err(Errno::Inval.into());
         }
@@ -103,6 +103,7 @@ impl Wasi {
             _ => self.clocks.monotonic(),
         };
         let wanted = decode(bytes, started)?;
+        self.pass_time(&wanted);
         let happened = match self.wait_for(&wanted) {
             Err(Fault::Interrupted) => {
                 let subscriptions = bytes.to_owned();
@@ -121,6 +122,16 @@ impl Wasi {
         }
         let happened = u32::try_from(happened.len()).map_err(|_| Errno::Overflow)?;
         Ok(memory.put_u32(result, happened)?)
+    }
+
+    /// The clocks of a deterministic job move to the first timer, unless something else comes
+    /// first.
+    fn pass_time(&mut self, wanted: &[Subscription]) {
+        let ready = |wanted: &Subscription| matches!(self.classify(wanted), Class::Now(_));
+        if !wanted.iter().any(ready) {
+            let left = self.time_left(wanted).unwrap_or(0);
+            self.clocks.pass(left);
+        }
     }
 
     fn wait_for(&self, wanted: &[Subscription]) -> Result<Vec<Event>, Fault> {
@@ -198,7 +209,7 @@ impl Wasi {
 
     /// The timers that have run out.
     fn timers(&self, wanted: &[Subscription]) -> Vec<(usize, Event)> {
-        let (monotonic, realtime) = (self.clocks.monotonic(), realtime());
+        let (monotonic, realtime) = (self.clocks.monotonic(), self.clocks.realtime());
         wanted
             .iter()
             .enumerate()
@@ -213,7 +224,7 @@ impl Wasi {
 
     /// Nanoseconds to the first timer.
     fn time_left(&self, wanted: &[Subscription]) -> Option<u64> {
-        let (monotonic, realtime) = (self.clocks.monotonic(), realtime());
+        let (monotonic, realtime) = (self.clocks.monotonic(), self.clocks.realtime());
         wanted
             .iter()
             .filter_map(|subscription| match subscription.trigger {

@@ -9,18 +9,21 @@ use cap_std::fs::Metadata;
 use rustix::fs::SeekFrom;
 use wherry_snapshot::BlobSource;
 
+use crate::attributes::Attributes;
 use crate::clock::Clocks;
 use crate::config::{ConfigError, Stdio, WasiConfig};
 use crate::dir::Listing;
-use crate::host::{FileId, Identities, MountRoot};
+use crate::host::{FileId, MountRoot};
 use crate::open::{HowToOpen, describe, open_existing};
 use crate::orphan::{self, OpenOrphans};
 use crate::save::guest_name;
 use crate::scratch::{self, as_path};
-use crate::state::{DescriptorState, DirectoryState, FileState, Location, ObjectState, WasiState};
+use crate::state::{
+    DescriptorState, DirectoryState, FileState, Location, ObjectState, Orphan, WasiState,
+};
 use crate::table::{Access, Descriptor, Object, OutputStream, Place, Table};
 use crate::types::{FdFlags, Filetype, OFlags, Rights};
-use crate::wasi::{open_mounts, standard};
+use crate::wasi::{open_mounts, standard, streams};
 use crate::{Input, Output, Wasi};
 
 /// Why a state cannot be restored here.
@@ -121,20 +124,22 @@ impl Wasi {
         blobs: &dyn BlobSource,
     ) -> Result<Self, RestoreError> {
         let mounts = match_mounts(state, &config)?;
-        let mut identities = Identities::default();
+        let own_mount = mounts.iter().position(|mount| mount.scratch);
+        let mut attributes = Attributes::new(config.deterministic, own_mount);
         for (mount, saved) in mounts.iter().zip(&state.mounts) {
             let metadata = mount.metadata(Path::new(""));
             let metadata = metadata.map_err(|error| RestoreError::file(&mount.guest, error))?;
-            identities.keep_device(FileId::of(&metadata).dev, saved.dev);
+            attributes.keep_device(FileId::of(&metadata).dev, saved.dev);
         }
         let scratch = mounts.iter().find(|mount| mount.scratch);
         if let Some(scratch) = scratch {
-            scratch::restore(&scratch.dir, &state.scratch, &mut identities, blobs)?;
+            scratch::restore(&scratch.dir, &state.scratch, &mut attributes, blobs)?;
         }
         let mut files = Files {
             mounts: &mounts,
-            identities: &mut identities,
-            streams: Streams::new(config.stdio),
+            attributes: &mut attributes,
+            saved_orphans: &state.orphans,
+            streams: Streams::new(streams(config.stdio, config.deterministic)),
             orphans: orphan::restore(state, &mounts, blobs)?,
             rewinds: Vec::new(),
         };
@@ -153,8 +158,8 @@ impl Wasi {
             env: state.env.clone(),
             mounts,
             table,
-            identities,
-            clocks: Clocks::restore(state.clocks),
+            attributes,
+            clocks: Clocks::restore(state.clocks, config.deterministic),
             random: state.random.restore(),
             pending_poll: state.pending_poll.clone(),
             interrupt: config.interrupt,
@@ -240,7 +245,8 @@ impl Rewind {
 /// Restores open descriptors.
 struct Files<'a> {
     mounts: &'a [MountRoot],
-    identities: &'a mut Identities,
+    attributes: &'a mut Attributes,
+    saved_orphans: &'a [Orphan],
     streams: Streams,
     orphans: OpenOrphans,
     rewinds: Vec<Rewind>,
@@ -288,7 +294,7 @@ impl Files<'_> {
         if metadata.is_dir() || metadata.is_file() != state.position.is_some() {
             return Err(RestoreError::ReplacedFile { path: name });
         }
-        self.identities.keep(FileId::of(&metadata), state.id);
+        self.keep(&metadata, state.id, &state.location);
         if let Some((position, size)) = state.position {
             rustix::fs::seek(&file, SeekFrom::Start(position)).map_err(|e| failed(e.into()))?;
             if metadata.len() < size {
@@ -314,7 +320,7 @@ impl Files<'_> {
         let name = self.name(&place);
         let failed = |error| RestoreError::file(&name, error);
         let metadata = Metadata::from_file(&file).map_err(failed)?;
-        self.identities.keep(FileId::of(&metadata), state.id);
+        self.keep(&metadata, state.id, &state.location);
         let (access, all) = (HowToOpen::DIRECTORY.access, Rights::ALL);
         let mut descriptor =
             describe(file, place, access, FdFlags::default(), all, all).map_err(failed)?;
@@ -362,6 +368,18 @@ impl Files<'_> {
         let file = open_existing(&root.dir, at, how, how.access)
             .map_err(|error| RestoreError::file(&self.name(&place), error))?;
         Ok((file, place))
+    }
+
+    /// What the tree of the scratch directory holds has its numbers already.
+    fn keep(&mut self, metadata: &Metadata, guest: FileId, location: &Location) {
+        let times = match location {
+            Location::Path { .. } => None,
+            Location::Orphan(number) => {
+                let orphan = self.saved_orphans.get(index(*number));
+                orphan.map(|orphan| (orphan.atime, orphan.mtime))
+            }
+        };
+        self.attributes.keep(FileId::of(metadata), guest, times);
     }
 
     fn name(&self, place: &Place) -> String {

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use cap_std::fs::Metadata;
 use wherry_snapshot::{Blob, BlobSink};
 
+use crate::attributes::Attributes;
 use crate::dir::Listing;
-use crate::host::{FileId, Identities, MountRoot, read_unseen, times};
+use crate::host::{FileId, MountRoot, read_unseen};
 use crate::random::RandomState;
 use crate::scratch::{Tree, as_path};
 use crate::state::{
@@ -71,13 +72,14 @@ impl Wasi {
     /// # Errors
     /// See [`SaveError`].
     pub fn save(&mut self, blobs: &mut dyn BlobSink) -> Result<WasiState, SaveError> {
-        let tree = match self.mounts.iter().find(|mount| mount.scratch) {
-            Some(scratch) => Tree::save(&scratch.dir, &mut self.identities, blobs)?,
+        let mut mounts = self.mounts.iter().enumerate();
+        let tree = match mounts.find(|(_, mount)| mount.scratch) {
+            Some((index, scratch)) => Tree::save(&scratch.dir, index, &mut self.attributes, blobs)?,
             None => Tree::default(),
         };
         let mut files = Files {
             mounts: &self.mounts,
-            identities: &mut self.identities,
+            attributes: &mut self.attributes,
             tree: &tree,
             orphans: Vec::new(),
             indices: BTreeMap::new(),
@@ -88,8 +90,8 @@ impl Wasi {
             descriptors.insert(fd, files.descriptor(descriptor)?);
         }
         let orphans = files.orphans;
-        let mounts = self.mounts.iter();
-        let mounts = mounts.map(|mount| mount.save(&mut self.identities));
+        let mounts = self.mounts.iter().enumerate();
+        let mounts = mounts.map(|(index, mount)| mount.save(index, &mut self.attributes));
         let mounts = mounts.collect::<Result<_, _>>()?;
         Ok(WasiState {
             args: self.args.clone(),
@@ -106,14 +108,14 @@ impl Wasi {
 }
 
 impl MountRoot {
-    fn save(&self, identities: &mut Identities) -> Result<MountState, SaveError> {
+    fn save(&self, index: usize, attributes: &mut Attributes) -> Result<MountState, SaveError> {
         let metadata = self.dir.dir_metadata();
         let metadata = metadata.map_err(|error| SaveError::io(self.guest.as_bytes(), error))?;
         Ok(MountState {
             guest: self.guest.clone(),
             read_only: self.read_only,
             scratch: self.scratch,
-            dev: identities.device(FileId::of(&metadata).dev),
+            dev: attributes.device(FileId::of(&metadata).dev, index),
         })
     }
 }
@@ -121,7 +123,7 @@ impl MountRoot {
 /// Saves open files.
 struct Files<'a> {
     mounts: &'a [MountRoot],
-    identities: &'a mut Identities,
+    attributes: &'a mut Attributes,
     tree: &'a Tree,
     orphans: Vec<Orphan>,
     /// Of the orphans, by their numbers on the host.
@@ -165,7 +167,7 @@ impl Files<'_> {
         };
         Ok(ObjectState::File(FileState {
             location,
-            id: self.identities.guest(FileId::of(&metadata)),
+            id: self.attributes.id(FileId::of(&metadata), &file.place),
             read: file.access.read,
             write: file.access.write,
             position,
@@ -182,7 +184,7 @@ impl Files<'_> {
         };
         Ok(ObjectState::Directory(DirectoryState {
             location,
-            id: self.identities.guest(FileId::of(&metadata)),
+            id: self.attributes.id(FileId::of(&metadata), &directory.place),
             preopened: directory.preopened,
             listing: directory.listing.as_ref().map(Listing::names),
         }))
@@ -233,7 +235,7 @@ impl Files<'_> {
             ),
             None => None,
         };
-        let (atime, mtime) = times(metadata);
+        let (atime, mtime) = self.attributes.times(metadata, place);
         let index = u32::try_from(self.orphans.len()).unwrap_or(u32::MAX);
         self.orphans.push(Orphan {
             mount: u32::try_from(place.mount).unwrap_or(u32::MAX),

@@ -10,11 +10,13 @@ use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 use wherry_snapshot::{Blob, BlobSink, BlobSource};
 
-use crate::host::{FileId, Identities, entries, filetype, read_unseen, times};
+use crate::attributes::Attributes;
+use crate::host::{FileId, entries, filetype, read_unseen};
 use crate::path::absolute;
 use crate::restore::RestoreError;
 use crate::save::SaveError;
 use crate::state::{Content, Node};
+use crate::table::Place;
 use crate::types::Filetype;
 
 /// A longer path could not be restored.
@@ -29,15 +31,16 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Saves what is in `root`.
+    /// Saves what is in `root`, the mount of this index.
     pub(crate) fn save(
         root: &Dir,
-        identities: &mut Identities,
+        mount: usize,
+        attributes: &mut Attributes,
         blobs: &mut dyn BlobSink,
     ) -> Result<Self, SaveError> {
         let mut tree = Self::default();
         let metadata = root.dir_metadata().map_err(|e| SaveError::io(b"", e))?;
-        tree.insert(Vec::new(), &metadata, Content::Directory, identities);
+        tree.insert(Vec::new(), mount, &metadata, Content::Directory, attributes);
         let mut directories = vec![Vec::new()];
         while let Some(directory) = directories.pop() {
             for path in children(root, &directory).map_err(|e| SaveError::io(&directory, e))? {
@@ -52,7 +55,7 @@ impl Tree {
                 if content == Content::Directory {
                     directories.push(path.clone());
                 }
-                tree.insert(path, &metadata, content, identities);
+                tree.insert(path, mount, &metadata, content, attributes);
             }
         }
         Ok(tree)
@@ -61,15 +64,20 @@ impl Tree {
     fn insert(
         &mut self,
         path: Vec<u8>,
+        mount: usize,
         metadata: &Metadata,
         content: Content,
-        identities: &mut Identities,
+        attributes: &mut Attributes,
     ) {
         let host = FileId::of(metadata);
         self.paths.entry(host).or_insert_with(|| path.clone());
-        let (atime, mtime) = times(metadata);
+        let place = Place {
+            mount,
+            path: as_path(&path).to_owned(),
+        };
+        let (atime, mtime) = attributes.times(metadata, &place);
         let node = Node {
-            id: identities.guest(host),
+            id: attributes.id(host, &place),
             atime,
             mtime,
             content,
@@ -139,7 +147,7 @@ fn read_file(root: &Dir, path: &[u8], blobs: &mut dyn BlobSink) -> io::Result<Bl
 pub(crate) fn restore(
     root: &Dir,
     nodes: &BTreeMap<Vec<u8>, Node>,
-    identities: &mut Identities,
+    attributes: &mut Attributes,
     blobs: &dyn BlobSource,
 ) -> Result<(), RestoreError> {
     if !is_empty(root).map_err(|e| RestoreError::scratch(b"", e))? {
@@ -157,7 +165,8 @@ pub(crate) fn restore(
             b"" => root.dir_metadata(),
             path => root.symlink_metadata(as_path(path)),
         };
-        identities.keep(FileId::of(&metadata.map_err(failed)?), node.id);
+        let (host, times) = (metadata.map_err(failed)?, (node.atime, node.mtime));
+        attributes.keep(FileId::of(&host), node.id, Some(times));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use cap_std::fs::Dir;
 
 use crate::dir::Listing;
+use crate::host::FileId;
 use crate::types::{FdFlags, Filetype, Rights};
 use crate::{Errno, Input, Output};
 
@@ -42,6 +43,8 @@ pub(crate) enum OutputStream {
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     pub(crate) file: File,
+    /// Its numbers on the host.
+    pub(crate) id: FileId,
     pub(crate) place: Place,
     pub(crate) access: Access,
 }
@@ -86,9 +89,23 @@ impl Descriptor {
     pub(crate) fn host(&self) -> Option<BorrowedFd<'_>> {
         match &self.object {
             Object::Input(Input::Fd(fd)) | Object::Output(Output::Fd(fd), _) => Some(fd.as_fd()),
-            Object::Input(Input::Reader(_)) | Object::Output(Output::Writer(_), _) => None,
+            Object::Input(Input::Reader(_))
+            | Object::Output(Output::Writer(_) | Output::Opaque(_), _) => None,
             Object::File(file) => Some(file.file.as_fd()),
             Object::Directory(directory) => Some(directory.dir.as_fd()),
+        }
+    }
+
+    /// Where it was opened; standard streams are nowhere.
+    pub(crate) fn place(&self) -> &Place {
+        static NOWHERE: Place = Place {
+            mount: usize::MAX,
+            path: PathBuf::new(),
+        };
+        match &self.object {
+            Object::File(file) => &file.place,
+            Object::Directory(directory) => &directory.place,
+            Object::Input(_) | Object::Output(..) => &NOWHERE,
         }
     }
 

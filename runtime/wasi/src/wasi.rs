@@ -4,9 +4,10 @@ use std::os::fd::AsFd;
 
 use rand_chacha::ChaCha20Rng;
 
+use crate::attributes::Attributes;
 use crate::clock::{ClockState, Clocks};
 use crate::config::{ConfigError, Stdio, WasiConfig};
-use crate::host::{Identities, MountRoot};
+use crate::host::MountRoot;
 use crate::poll::PendingPoll;
 use crate::random::RandomState;
 use crate::table::{Descriptor, Object, OpenDirectory, OutputStream, Place, Table};
@@ -20,7 +21,7 @@ pub struct Wasi {
     pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
     pub(crate) mounts: Vec<MountRoot>,
     pub(crate) table: Table,
-    pub(crate) identities: Identities,
+    pub(crate) attributes: Attributes,
     pub(crate) clocks: Clocks,
     pub(crate) random: ChaCha20Rng,
     pub(crate) pending_poll: Option<PendingPoll>,
@@ -40,13 +41,14 @@ impl Wasi {
             stdin,
             stdout,
             stderr,
-        } = config.stdio;
+        } = streams(config.stdio, config.deterministic);
         table.place(0, standard(Object::Input(stdin)));
         table.place(1, standard(Object::Output(stdout, OutputStream::Stdout)));
         table.place(2, standard(Object::Output(stderr, OutputStream::Stderr)));
         for (fd, (index, mount)) in (3..).zip(mounts.iter().enumerate()) {
             table.place(fd, preopened(index, mount)?);
         }
+        let scratch = mounts.iter().position(|mount| mount.scratch);
         let random = RandomState {
             seed: config.seed,
             position: 0,
@@ -56,12 +58,17 @@ impl Wasi {
             env: config.env,
             mounts,
             table,
-            identities: Identities::default(),
-            clocks: Clocks::new(),
+            attributes: Attributes::new(config.deterministic, scratch),
+            clocks: Clocks::new(config.deterministic),
             random: random.restore(),
             pending_poll: None,
             interrupt: config.interrupt,
         })
+    }
+
+    /// Whether the job sees nothing of the machine.
+    pub(crate) fn is_deterministic(&self) -> bool {
+        matches!(self.attributes, Attributes::Own(_))
     }
 
     /// The clocks that stop with the job, as they stand.
@@ -130,6 +137,14 @@ fn preopened(index: usize, mount: &MountRoot) -> Result<Descriptor, ConfigError>
             listing: None,
         }),
     })
+}
+
+/// The standard streams as the job gets them.
+pub(crate) fn streams(stdio: Stdio, deterministic: Option<u64>) -> Stdio {
+    match deterministic {
+        Some(_) => stdio.opaque(),
+        None => stdio,
+    }
 }
 
 /// The descriptor of a standard stream.

@@ -19,6 +19,7 @@ mod push;
 mod resume;
 mod rm;
 mod run;
+mod verify;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -81,6 +82,7 @@ enum Verb {
     Jobs(jobs::Jobs),
     Gc(gc::Gc),
     Inspect(inspect::Inspect),
+    Verify(verify::Verify),
     Init(init::Init),
     Pack(pack::Pack),
     Images(images::Images),
@@ -115,6 +117,7 @@ pub(crate) fn run(cli: Cli, started: Instant) -> anyhow::Result<u8> {
     match cli.verb {
         Verb::Run(verb) => return verb.execute(context),
         Verb::Resume(verb) => return verb.execute(context),
+        Verb::Verify(verb) => return verb.execute(context),
         Verb::Checkpoint(verb) => verb.execute(context),
         Verb::Checkpoints(verb) => verb.execute(context),
         Verb::Ps(verb) => verb.execute(context),

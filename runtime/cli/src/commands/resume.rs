@@ -129,6 +129,7 @@ impl Resume {
         reader: &Reader<File>,
         wasm: Vec<u8>,
     ) -> anyhow::Result<Ready> {
+        launch.check(reader.contents().profile.is_some())?;
         let module = context.home.engine()?.load(wasm.clone());
         let settings = Settings {
             limits: self.limits.limits(&Default::default()),
@@ -219,7 +220,7 @@ fn activate(
 
 /// What the program calls its scratch directory. That a state is damaged is found out, and
 /// said, by the engine.
-fn scratch_of(contents: &Contents) -> Option<String> {
+pub(super) fn scratch_of(contents: &Contents) -> Option<String> {
     let state: WasiState = postcard::from_bytes(&contents.wasi).ok()?;
     let scratch = state.mounts.into_iter().find(|mount| mount.scratch)?;
     Some(scratch.guest)

@@ -6,6 +6,7 @@ use wherry_node::{ActiveJob, ControlSocket, Record};
 use wherry_packager::Digest;
 
 use super::Context;
+use crate::determinism::DeterminismArgs;
 use crate::exit;
 use crate::failure::Refusal;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
@@ -31,7 +32,8 @@ Examples:
   wherry run hello.wasm
   wherry run --dir data::/in::ro --env LEVEL=3 prog.wasm /in/file --verbose
   wherry run --checkpoint-to job.ckpt --checkpoint-after 10m --continue nbody:1.0.0
-  wherry run --memory 256MiB --wall-time 1h ."
+  wherry run --memory 256MiB --wall-time 1h .
+  wherry run --deterministic --checkpoint-every 1000000 --checkpoint-to job.ckpt prog.wasm"
 )]
 pub(crate) struct Run {
     /// Set an environment variable
@@ -48,6 +50,8 @@ pub(crate) struct Run {
     no_scratch: bool,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    determinism: DeterminismArgs,
     #[command(flatten)]
     checkpoints: CheckpointArgs,
     /// What to run, and arguments for it
@@ -83,10 +87,13 @@ impl Run {
         let runnable = workload::load(&context.home, name)?;
         let mut record = self.record(name, args, &runnable)?;
         record.retention = self.checkpoints.retention(record.retention);
+        let deterministic = self.determinism.start(&runnable.config)?;
+        launch.check(deterministic.is_some())?;
         let command = Command {
             args: record.args.clone(),
             env: self.environment(&runnable),
-            seed: None,
+            seed: self.determinism.seed(deterministic),
+            deterministic,
             manifest: runnable.manifest.as_ref().and_then(workload::from_oci),
         };
         let limits = self.limits.limits(&runnable.config.limits);

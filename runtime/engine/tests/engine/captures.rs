@@ -202,7 +202,7 @@ fn a_resumed_state_is_the_same_state() {
 }
 
 /// Writes a file, passes safepoints with it open, and exits with what it reads from it.
-const FILE: &str = r#"(module
+pub(crate) const FILE: &str = r#"(module
     (import "wasi_snapshot_preview1" "path_open"
         (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "fd_write"

@@ -2,5 +2,6 @@
 
 mod captures;
 mod common;
+mod deterministic;
 mod refusals;
 mod stopping;

@@ -116,6 +116,7 @@ impl Host {
             }),
             stdio: Stdio::null(),
             interrupt: Interrupt::new().unwrap(),
+            deterministic: None,
             seed: [7; 32],
         }
     }

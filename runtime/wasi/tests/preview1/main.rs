@@ -3,6 +3,7 @@
 mod arguments;
 mod clocks;
 mod descriptors;
+mod determinism;
 mod directories;
 mod escapes;
 mod files;

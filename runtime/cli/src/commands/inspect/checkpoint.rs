@@ -38,6 +38,8 @@ struct View {
     #[serde(flatten)]
     host: Host,
     accounting: wherry_snapshot::Accounting,
+    /// Of a deterministic job.
+    profile: Option<wherry_snapshot::Profile>,
     sections: Vec<Section>,
 }
 
@@ -172,6 +174,7 @@ impl View {
             settings: contents.settings.clone(),
             host: state::describe(&contents.wasi)?,
             accounting: contents.accounting,
+            profile: contents.profile,
             sections: sections.collect(),
         })
     }
@@ -192,6 +195,13 @@ impl View {
         }
         let parent = self.parent.as_deref().unwrap_or("none");
         writeln!(out, "sequence    {}, parent {parent}", self.sequence)?;
+        if let Some(profile) = &self.profile {
+            let position = profile.position;
+            writeln!(
+                out,
+                "profile     deterministic, at safepoint {position} of its life"
+            )?;
+        }
         writeln!(out, "arguments   {:?}", self.settings.args)?;
         for (name, value) in &self.settings.env {
             writeln!(out, "environment {name}={value:?}")?;

@@ -1,0 +1,185 @@
+//! `wherry verify`
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::{Value, json};
+use wherry_engine::{Difference, Outcome, Rerun, Scratch, Settings, Stdio, Verification};
+use wherry_snapshot::{Contents, Reader};
+
+use super::Context;
+use super::resume::scratch_of;
+use crate::exit;
+use crate::mounts::{self, DirArg};
+use crate::output::table;
+use crate::workload::{module_of_checkpoint, text_of};
+
+/// Check one checkpoint of a deterministic job by running to it from an earlier one
+///
+/// Goes on from EARLIER, in a scratch directory of its own and with its output thrown away, to
+/// the safepoint at which LATER was made, and compares the two states bit for bit. Whoever made
+/// the checkpoints need not be trusted for LATER to be right, if EARLIER is.
+///
+/// Exits with 0 if the states are the same and with 1 if they are not, and then shows what
+/// differs first. Directories that the job was lent must be lent again, and are the one thing
+/// that cannot be checked: they must have the same content.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wherry run --deterministic --checkpoint-at 1000000 --checkpoint-to 1.ckpt prog.wasm
+  wherry resume --checkpoint-at 1000000 --checkpoint-to 2.ckpt 1.ckpt
+  wherry verify 1.ckpt 2.ckpt")]
+pub(crate) struct Verify {
+    /// Lend the job a directory that it had
+    #[arg(long, value_name = "HOST::GUEST[::ro]")]
+    dir: Vec<DirArg>,
+    /// The module, if it is not in the store
+    #[arg(long, value_name = "MODULE.wasm")]
+    module: Option<PathBuf>,
+    /// The checkpoint to start from
+    #[arg(value_name = "EARLIER", help_heading = "Arguments")]
+    earlier: PathBuf,
+    /// The checkpoint to check
+    #[arg(value_name = "LATER", help_heading = "Arguments")]
+    later: PathBuf,
+}
+
+/// The sections of which a state consists.
+const COMPARED: [&str; 5] = ["workload", "execution", "memories", "wasi", "profile"];
+
+impl Verify {
+    pub(crate) fn execute(self, context: &Context) -> anyhow::Result<u8> {
+        let (earlier, later) = (open(&self.earlier)?, open(&self.later)?);
+        let contents = earlier.contents();
+        let digest = &contents.workload.module;
+        let wasm = module_of_checkpoint(&context.home, self.module.as_deref(), digest)?;
+        let module = context.home.engine()?.load(wasm);
+        let scratch = tempfile::tempdir().context("there is no place for a scratch directory")?;
+        let capture = tempfile::tempfile().context("there is no place for a checkpoint")?;
+        let settings = self.settings(contents, scratch.path())?;
+        let done = wherry_engine::verify(&module, &earlier, &later, settings, capture)
+            .with_context(|| format!("cannot verify {}", self.later.display()))?;
+        let unchecked = unchecked(contents);
+        let value = value(&done, digest, &unchecked);
+        context
+            .output
+            .result(&value, text(&done, digest, &unchecked))?;
+        Ok(match done.result {
+            Rerun::Same => 0,
+            Rerun::Different { .. } | Rerun::Ended(_) => exit::DIFFERENT,
+        })
+    }
+
+    fn settings(&self, contents: &Contents, scratch: &Path) -> anyhow::Result<Settings> {
+        let mut records = mounts::records(&self.dir)?;
+        for record in &mut records {
+            record.read_only = true;
+        }
+        let scratch = scratch_of(contents).map(|guest| Scratch {
+            host: scratch.to_owned(),
+            guest,
+        });
+        Ok(Settings {
+            mounts: mounts::for_engine(&records),
+            scratch,
+            ..Settings::new(Stdio::null())
+        })
+    }
+}
+
+fn open(path: &Path) -> anyhow::Result<Reader<File>> {
+    let failed = || format!("cannot verify {}", path.display());
+    Reader::open(File::open(path).with_context(failed)?).with_context(failed)
+}
+
+/// What a checkpoint says and nobody can check.
+fn unchecked(contents: &Contents) -> Vec<String> {
+    let mounts = contents.settings.mounts.iter();
+    let mounts = mounts.map(|mount| format!("content of the directory {:?}", mount.guest));
+    let times = "the time that was used".to_owned();
+    std::iter::once(times).chain(mounts).collect()
+}
+
+fn value(done: &Verification, module: &wherry_snapshot::Digest, unchecked: &[String]) -> Value {
+    let state = |position, digest| json!({ "position": position, "state_digest": text_of(digest) });
+    let row = |row: &Difference| {
+        json!({
+            "section": row.section,
+            "place": row.place,
+            "checkpoint": row.expected,
+            "rerun": row.found,
+        })
+    };
+    let mut value = json!({
+        "verified": done.result == Rerun::Same,
+        "module": text_of(module),
+        "earlier": state(done.positions.0, &done.states.0),
+        "later": state(done.positions.1, &done.states.1),
+        "adjacent": done.adjacent,
+        "compared": COMPARED,
+        "not_checked": unchecked,
+    });
+    match &done.result {
+        Rerun::Same => {}
+        Rerun::Different { found, differences } => {
+            value["rerun"] = state(done.positions.1, found);
+            value["differences"] = differences.iter().map(row).collect();
+        }
+        Rerun::Ended(outcome) => value["ended"] = ended(outcome).into(),
+    }
+    value
+}
+
+fn text(done: &Verification, module: &wherry_snapshot::Digest, unchecked: &[String]) -> String {
+    let verdict = match &done.result {
+        Rerun::Same => "verified    the states are the same",
+        Rerun::Different { .. } | Rerun::Ended(_) => "DIFFERENT   this is not what the job does",
+    };
+    let (from, to) = done.positions;
+    let chain = if done.adjacent {
+        "one after the other"
+    } else {
+        "not adjacent: those in between are unknown"
+    };
+    let mut text = format!(
+        "{verdict}\nmodule      {}\nsafepoints  {from} to {to}, {chain}\nstate       {}\ncompared    {}\nnot checked {}",
+        text_of(module),
+        text_of(&done.states.1),
+        COMPARED.join(", "),
+        unchecked.join(", "),
+    );
+    match &done.result {
+        Rerun::Same => {}
+        Rerun::Ended(outcome) => text += &format!("\nrun again   it {}", ended(outcome)),
+        Rerun::Different { found, differences } => {
+            let row = |row: &Difference| {
+                let Difference {
+                    place,
+                    expected,
+                    found,
+                    ..
+                } = row.clone();
+                vec![row.section.to_owned(), place, expected, found]
+            };
+            let rows = differences.iter().map(row).collect();
+            let header = ["section", "place", "checkpoint", "run again"];
+            text += &format!(
+                "\nrun again   {}\n\n{}",
+                text_of(found),
+                table(&header, rows)
+            );
+        }
+    }
+    text
+}
+
+/// How the job ended before it came to where the checkpoint was made.
+fn ended(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Exited(code) => format!("ends before, with code {code}"),
+        Outcome::Trapped(trap) => format!("traps before: {}", trap.message),
+        Outcome::Stopped(reason) => format!("stops before: {reason}"),
+    }
+}
