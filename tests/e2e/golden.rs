@@ -2,7 +2,7 @@
 //!
 //! `tests/golden/NAME.ckpt` is of the module `NAME.wasm`, and `NAME.stdout` is what the program
 //! writes from there on. A new version of a format gets new files; none is ever replaced:
-//! `cargo test -p wherry-tests -- --ignored write_golden` adds those that are missing.
+//! `tests/golden/write` adds those that are missing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,10 +42,31 @@ fn resume(checkpoint: &Path) -> Done {
 fn write_golden_checkpoints() {
     let nbody = repository().join("workloads/prebuilt/nbody.wasm");
     let nbody = fs::read(nbody).expect("checked in");
-    // Computes, with floats on the stack; has a file open, in scratch.
-    for (name, module, safepoint, arguments) in [
-        ("checkpoint-v1-nbody", nbody, "700000", &["100000"][..]),
-        ("checkpoint-v1-journal", program("journal"), "5500", &[]),
+    let (steps, plain, deterministic) = (&["100000"][..], &[][..], &["--deterministic"][..]);
+    // Computes, with floats on the stack; has a file open, in scratch; both deterministic.
+    for (name, module, safepoint, options, arguments) in [
+        ("checkpoint-v1-nbody", nbody.clone(), "700000", plain, steps),
+        (
+            "checkpoint-v1-journal",
+            program("journal"),
+            "5500",
+            plain,
+            &[],
+        ),
+        (
+            "checkpoint-v1-profile-nbody",
+            nbody,
+            "700000",
+            deterministic,
+            steps,
+        ),
+        (
+            "checkpoint-v1-profile-journal",
+            program("journal"),
+            "5500",
+            deterministic,
+            &[],
+        ),
     ] {
         let checkpoint = directory().join(name).with_extension("ckpt");
         if checkpoint.exists() {
@@ -54,11 +75,16 @@ fn write_golden_checkpoints() {
         let path = checkpoint.with_extension("wasm");
         fs::write(&path, module).expect("written");
         let home = Home::new();
-        let mut run = home.command(["run", "--checkpoint-at", safepoint, "--checkpoint-to"]);
-        run.args([&checkpoint, &path]).args(arguments);
+        let mut run = home.command(["run", "--checkpoint-at", safepoint]);
+        run.args(options)
+            .arg("--checkpoint-to")
+            .args([&checkpoint, &path])
+            .args(arguments);
         let before = Done::of(&mut run).expect(CAPTURED).stdout;
         let mut run = home.command(["run"]);
-        let whole = Done::of(run.arg(&path).args(arguments)).expect(0).stdout;
+        let whole = Done::of(run.args(options).arg(&path).args(arguments))
+            .expect(0)
+            .stdout;
         let after = whole.strip_prefix(before.as_slice()).expect("the same");
         fs::write(checkpoint.with_extension("stdout"), after).expect("written");
     }

@@ -2,6 +2,7 @@
 
 mod cli;
 mod golden;
+mod independent_reader;
 mod interruptions;
 mod limits;
 mod refused_checkpoints;
