@@ -60,6 +60,7 @@ impl Guest {
             settings: Settings::default(),
             accounting: Accounting::default(),
             lineage: Lineage::default(),
+            profile: None,
         })?;
         Ok(file.into_inner())
     }
