@@ -254,23 +254,26 @@ impl Running {
     /// # Panics
     /// If its output cannot be read.
     #[must_use]
-    pub fn wait(self) -> Done {
-        let Running {
-            mut child,
-            mut stdout,
-            mut seen,
-        } = self;
-        let input = child.stdin.take();
-        let mut stderr = child.stderr.take().expect("piped");
+    pub fn wait(mut self) -> Done {
+        let input = self.child.stdin.take();
+        let mut stderr = self.child.stderr.take().expect("piped");
         let errors = std::thread::spawn(move || {
             let mut errors = Vec::new();
             stderr.read_to_end(&mut errors).map(|_| errors)
         });
-        stdout.read_to_end(&mut seen).expect("readable");
+        self.stdout.read_to_end(&mut self.seen).expect("readable");
         let errors = errors.join().expect("no panic").expect("readable");
-        let status = child.wait().expect("a child");
+        let status = self.child.wait().expect("a child");
         drop(input);
-        Done::new(status, seen, errors)
+        Done::new(status, std::mem::take(&mut self.seen), errors)
+    }
+}
+
+impl Drop for Running {
+    /// A test that fails leaves nothing behind that runs.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
