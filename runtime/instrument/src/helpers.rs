@@ -288,10 +288,7 @@ impl Helpers {
         let ty = match heap {
             HeapType::Concrete(ty) => ty,
             HeapType::FUNC => self.types.function(Vec::new(), Vec::new()),
-            _ => {
-                let construct = format!("a parameter or result of the type {}", name(heap));
-                return Err(Error::unsupported(construct));
-            }
+            _ => return Err(no_value_of(heap)),
         };
         if let Some(&known) = self.stand_ins.get(&heap) {
             return Ok(known);
@@ -399,6 +396,22 @@ pub(crate) fn param_slots(params: &[ValType]) -> Vec<(Slot, Type)> {
     let all = (0..).map(Slot::Local).zip(params);
     let kept = all.filter(|&(_, &ty)| !is_external(ty));
     kept.map(|(slot, &ty)| (slot, Type::of(ty))).collect()
+}
+
+/// Refuses a type of which [`Helpers::zero`] makes no value.
+pub(crate) fn check_zero(ty: ValType) -> Result<(), Error> {
+    match ty {
+        ValType::Ref(reference) if !reference.nullable => match reference.heap_type {
+            HeapType::Concrete(_) | HeapType::FUNC => Ok(()),
+            heap => Err(no_value_of(heap)),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn no_value_of(heap: HeapType) -> Error {
+    let construct = format!("a parameter or result of the type {}", name(heap));
+    Error::unsupported(construct)
 }
 
 fn name(heap: HeapType) -> String {

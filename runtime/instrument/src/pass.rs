@@ -12,7 +12,7 @@ use crate::{
     assemble::{Parts, assemble, drop_segments},
     callgraph::{self, Verdict},
     function::{Function, SiteId, SiteKind},
-    helpers::{Helpers, param_slots},
+    helpers::{Helpers, check_zero, param_slots},
     indices::{Indices, Types},
     liveness,
     map::{Kind, Segments, Site, Type},
@@ -202,6 +202,8 @@ impl Pass<'_, '_> {
         let tail_callers =
             (0..self.module.function_count()).filter(|&f| self.verdicts[f as usize].tail_calls);
         functions.extend(tail_callers);
+        // What cannot leave has no frames. It may have parameters of which no value can be made.
+        functions.retain(|&function| self.verdicts[function as usize].leaves);
         functions.sort_unstable();
         functions.dedup();
         let mut resumers = Vec::new();
@@ -209,8 +211,14 @@ impl Pass<'_, '_> {
             let ty = self.module.function_type(function).clone();
             let number = self.number_of(ty.results());
             self.map.resumers.push((function, number));
+            let (params, results) = (all_exact(ty.params())?, all_exact(ty.results())?);
+            // In every form: what could not be resumed must not be started.
+            params
+                .iter()
+                .chain(&results)
+                .copied()
+                .try_for_each(check_zero)?;
             if self.helpers.options.resumable {
-                let (params, results) = (all_exact(ty.params())?, all_exact(ty.results())?);
                 resumers.push(self.helpers.resumer(function, &params, &results)?);
             }
         }

@@ -77,6 +77,25 @@ fn what_cannot_be_captured_is_named() {
     }
 }
 
+/// What can be started can be resumed.
+#[test]
+fn all_forms_refuse_the_same() {
+    let stopped = "(module (func (export \"f\") (param (ref extern)) (loop (br 0))))";
+    let never_stopped = "(module (func (export \"f\") (param (ref extern)))
+        (func (export \"_start\") (loop (br 0))))";
+    for resumable in [false, true] {
+        for countdown in [false, true] {
+            let options = Options {
+                resumable,
+                countdown,
+            };
+            let accepts = |wat| instrument(&wat::parse_str(wat).unwrap(), &options).is_ok();
+            assert!(!accepts(stopped), "{options:?}");
+            assert!(accepts(never_stopped), "{options:?}");
+        }
+    }
+}
+
 #[test]
 fn legacy_exceptions_are_named() {
     let mut wasm = wat::parse_str("(module (func $f (block)))").unwrap();

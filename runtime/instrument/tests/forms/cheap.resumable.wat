@@ -5,7 +5,7 @@
   (import "wherry" "flag" (memory (;0;) 1 1 shared))
   (table (;0;) 0 funcref)
   (table (;1;) 0 0 funcref)
-  (table (;2;) 1 1 funcref)
+  (table (;2;) 0 0 funcref)
   (memory (;1;) 1)
   (memory (;2;) 4096 4096)
   (global (;0;) (mut i32) i32.const 0)
@@ -20,10 +20,10 @@
   (export "__wherry_references" (table 0))
   (export "__wherry_functions" (table 1))
   (export "__wherry_resumers" (table 2))
-  (export "__wherry_drop_segments" (func 3))
+  (export "__wherry_drop_segments" (func 2))
   (export "__wherry_memory_0" (memory 1))
   (elem (;0;) (table 1) (i32.const 0) func)
-  (elem (;1;) (table 2) (i32.const 0) func 2)
+  (elem (;1;) (table 2) (i32.const 0) func)
   (func $add (;0;) (type 0) (param i32) (result i32)
     local.get 0
     i32.const 0
@@ -36,8 +36,5 @@
     call $add
     i32.store 1
   )
-  (func (;2;) (type 2)
-    call 1
-  )
-  (func (;3;) (type 2))
+  (func (;2;) (type 2))
 )

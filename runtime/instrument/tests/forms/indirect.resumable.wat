@@ -8,7 +8,7 @@
   (table (;0;) 1 funcref)
   (table (;1;) 0 funcref)
   (table (;2;) 1 1 funcref)
-  (table (;3;) 2 2 funcref)
+  (table (;3;) 1 1 funcref)
   (memory (;1;) 4096 4096)
   (global (;0;) (mut i32) i32.const 0)
   (global (;1;) (mut i32) i32.const 64)
@@ -21,11 +21,11 @@
   (export "__wherry_references" (table 1))
   (export "__wherry_functions" (table 2))
   (export "__wherry_resumers" (table 3))
-  (export "__wherry_drop_segments" (func 5))
+  (export "__wherry_drop_segments" (func 4))
   (export "__wherry_table_0" (table 0))
   (elem (;0;) (i32.const 0) func $double)
   (elem (;1;) (table 2) (i32.const 0) func $double)
-  (elem (;2;) (table 3) (i32.const 0) func 3 4)
+  (elem (;2;) (table 3) (i32.const 0) func 3)
   (func $double (;0;) (type $action) (param i64) (result i64)
     local.get 0
     i64.const 1
@@ -102,12 +102,8 @@
     i32.add
     global.set 1
   )
-  (func (;3;) (type 2) (result i64)
-    i64.const 0
-    call $double
-  )
-  (func (;4;) (type 4)
+  (func (;3;) (type 4)
     call 1
   )
-  (func (;5;) (type 4))
+  (func (;4;) (type 4))
 )

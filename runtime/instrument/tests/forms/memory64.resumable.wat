@@ -8,7 +8,7 @@
   (table $t (;0;) i64 1 funcref)
   (table (;1;) 0 funcref)
   (table (;2;) 1 1 funcref)
-  (table (;3;) 2 2 funcref)
+  (table (;3;) 1 1 funcref)
   (memory (;1;) i64 1)
   (memory (;2;) 4096 4096)
   (global (;0;) (mut i32) i32.const 0)
@@ -22,12 +22,12 @@
   (export "__wherry_references" (table 1))
   (export "__wherry_functions" (table 2))
   (export "__wherry_resumers" (table 3))
-  (export "__wherry_drop_segments" (func 5))
+  (export "__wherry_drop_segments" (func 4))
   (export "__wherry_memory_0" (memory 1))
   (export "__wherry_table_0" (table $t))
   (elem (;0;) (table $t) (i64.const 0) func $load)
   (elem (;1;) (table 2) (i32.const 0) func $load)
-  (elem (;2;) (table 3) (i32.const 0) func 3 4)
+  (elem (;2;) (table 3) (i32.const 0) func 3)
   (func $load (;0;) (type $action) (param i64) (result i64)
     local.get 0
     i64.load 1 offset=4294967296
@@ -103,12 +103,8 @@
     i32.add
     global.set 1
   )
-  (func (;3;) (type 2) (result i64)
-    i64.const 0
-    call $load
-  )
-  (func (;4;) (type 4)
+  (func (;3;) (type 4)
     call 1
   )
-  (func (;5;) (type 4))
+  (func (;4;) (type 4))
 )

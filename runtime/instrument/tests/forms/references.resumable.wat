@@ -11,7 +11,7 @@
   (import "wherry" "flag" (memory (;0;) 1 1 shared))
   (table (;0;) 0 funcref)
   (table (;1;) 2 2 funcref)
-  (table (;2;) 3 3 funcref)
+  (table (;2;) 2 2 funcref)
   (memory (;1;) 4096 4096)
   (global (;0;) (mut i32) i32.const 0)
   (global (;1;) (mut i32) i32.const 64)
@@ -24,10 +24,10 @@
   (export "__wherry_references" (table 0))
   (export "__wherry_functions" (table 1))
   (export "__wherry_resumers" (table 2))
-  (export "__wherry_drop_segments" (func 12))
+  (export "__wherry_drop_segments" (func 11))
   (elem (;0;) declare func $double $keep)
   (elem (;1;) (table 1) (i32.const 0) func $double $keep)
-  (elem (;2;) (table 2) (i32.const 0) func 9 10 11)
+  (elem (;2;) (table 2) (i32.const 0) func 9 10)
   (elem (;3;) declare func 6)
   (func $double (;0;) (type $callback) (param i64) (result i64)
     local.get 0
@@ -397,14 +397,10 @@
   )
   (func (;9;) (type 3) (result i64)
     i64.const 0
-    call $double
-  )
-  (func (;10;) (type 3) (result i64)
-    i64.const 0
     call $keep
   )
-  (func (;11;) (type 8)
+  (func (;10;) (type 8)
     call 3
   )
-  (func (;12;) (type 8))
+  (func (;11;) (type 8))
 )
