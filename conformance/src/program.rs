@@ -102,6 +102,18 @@ impl Program {
         }
     }
 
+    /// Prepares it to go on from the bytes of a checkpoint, without running it.
+    ///
+    /// # Errors
+    /// If the checkpoint is refused.
+    pub fn can_resume(&self, checkpoint: &[u8]) -> Result<()> {
+        let reader = Reader::open(Cursor::new(checkpoint))?;
+        let scratch = TempDir::new()?;
+        let settings = self.settings(&Captured::default(), &scratch, None);
+        Job::resume(&self.module, &reader, settings, &Control::new()?)?;
+        Ok(())
+    }
+
     fn command(&self) -> Command {
         Command {
             args: self.args.clone(),

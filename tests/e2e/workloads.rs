@@ -157,6 +157,30 @@ fn c_with_vectors_on_the_heap() {
     job.survives_captures();
 }
 
+#[test]
+fn graph_kernels() {
+    let Some(job) = Job::new(Workload::Built("graphs"), &["12"]) else {
+        return;
+    };
+    job.survives_captures();
+}
+
+#[test]
+fn a_language_model() {
+    let Some(job) = Job::new(Workload::Built("babble"), &["300"]) else {
+        return;
+    };
+    job.survives_captures();
+}
+
+#[test]
+fn a_javascript_interpreter() {
+    let Some(job) = Job::new(Workload::Built("quickjs"), &["3"]) else {
+        return;
+    };
+    job.survives_captures();
+}
+
 /// SQLite keeps a database and its journal in scratch, and reads back what it wrote.
 #[test]
 fn sqlite_with_its_database_in_scratch() {
