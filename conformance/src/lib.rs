@@ -21,6 +21,6 @@ pub use form::{Form, engine};
 pub use generate::{Random, arguments, module};
 pub use machine::{Guest, Machine};
 pub use minimise::minimise;
-pub use program::{Effect, Program};
+pub use program::{Effect, Program, Resumed};
 pub use sprinkle::sprinkle;
 pub use trial::{Report, Subject};

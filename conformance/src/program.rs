@@ -14,7 +14,7 @@ use wasmtime::{Result, bail};
 use wherry_engine::{
     Command, Control, Engine, Input, Job, Module, Mount, Outcome, Output, Scratch, Settings, Stdio,
 };
-use wherry_snapshot::Reader;
+use wherry_snapshot::{Execution, Memory, Reader};
 
 /// A program and what it is started with.
 pub struct Program {
@@ -32,6 +32,17 @@ pub struct Effect {
     /// What it wrote to its standard output.
     pub stdout: Vec<u8>,
     /// The files that it left in its scratch directory.
+    pub files: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+/// The state of a program that was resumed and has not run.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// Frames, globals, tables, dropped segments.
+    pub execution: Execution,
+    /// The memories, by the digests of their pages.
+    pub memories: Vec<Memory>,
+    /// The files in its scratch directory.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
 }
 
@@ -102,16 +113,24 @@ impl Program {
         }
     }
 
-    /// Prepares it to go on from the bytes of a checkpoint, without running it.
+    /// Prepares it to go on from the bytes of a checkpoint, without running it, and says in
+    /// which state it is then: but for the clocks, that which was captured.
     ///
     /// # Errors
     /// If the checkpoint is refused.
-    pub fn can_resume(&self, checkpoint: &[u8]) -> Result<()> {
+    pub fn resumed(&self, checkpoint: &[u8]) -> Result<Resumed> {
         let reader = Reader::open(Cursor::new(checkpoint))?;
         let scratch = TempDir::new()?;
         let settings = self.settings(&Captured::default(), &scratch, None);
-        Job::resume(&self.module, &reader, settings, &Control::new()?)?;
-        Ok(())
+        let mut job = Job::resume(&self.module, &reader, settings, &Control::new()?)?;
+        let mut again = Cursor::new(Vec::new());
+        job.checkpoint(&mut again)?;
+        let again = Reader::open(again)?;
+        Ok(Resumed {
+            execution: again.contents().execution.clone(),
+            memories: again.contents().memories.clone(),
+            files: files(scratch.path())?,
+        })
     }
 
     fn command(&self) -> Command {
