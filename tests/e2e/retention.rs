@@ -452,7 +452,7 @@ fn length(directory: &Path, fits: impl Fn(&str) -> bool) -> Option<u64> {
     files.find_map(|file| {
         let name = file.file_name().into_string().ok()?;
         let metadata = file.metadata().ok()?;
-        fits(&name).then(|| metadata.len())
+        fits(&name).then_some(metadata.len())
     })
 }
 
