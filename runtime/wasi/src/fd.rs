@@ -8,6 +8,7 @@ use rustix::fs::{UTIME_NOW, UTIME_OMIT};
 
 use crate::host::FileId;
 use crate::memory::GuestMemory;
+use crate::saved::Saved;
 use crate::table::{Descriptor, Object};
 use crate::types::{FdFlags, Fdstat, Filestat, Filetype, NewTime, Rights};
 use crate::{Errno, Fault, Wasi};
@@ -19,7 +20,8 @@ impl Wasi {
     /// # Errors
     /// `badf`.
     pub fn fd_close(&mut self, _memory: &mut [u8], fd: u32) -> Result<(), Fault> {
-        self.table.remove(fd)?;
+        let closed = self.table.remove(fd)?;
+        self.note_changes(&closed);
         Ok(())
     }
 
@@ -31,8 +33,25 @@ impl Wasi {
         self.table.get(from)?;
         self.table.get(to)?;
         let descriptor = self.table.remove(from)?;
+        if from != to {
+            let closed = self.table.remove(to)?;
+            self.note_changes(&closed);
+        }
         self.table.place(to, descriptor);
         Ok(())
+    }
+
+    /// What was changed through a descriptor that is closed is not known any more.
+    fn note_changes(&mut self, closed: &Descriptor) {
+        if let Object::File(file) = &closed.object
+            && file.changed
+        {
+            match Metadata::from_file(&file.file) {
+                Ok(metadata) => self.saved.forget(&metadata),
+                // Then nothing is known of any file.
+                Err(_) => self.saved = Saved::default(),
+            }
+        }
     }
 
     /// Type, flags and rights of a descriptor.
@@ -172,7 +191,9 @@ impl Wasi {
         let descriptor = self.content(fd, Rights::FD_FILESTAT_SET_SIZE)?;
         self.writable(descriptor)?;
         let file = descriptor.host().ok_or(Errno::Inval)?;
-        rustix::fs::ftruncate(file, size)?;
+        let resized = rustix::fs::ftruncate(file, size);
+        self.table.get_mut(fd)?.changes();
+        resized?;
         self.content_changed(fd);
         Ok(())
     }
@@ -252,13 +273,17 @@ impl Wasi {
         let file = descriptor.host().ok_or(Errno::Spipe)?;
         if !self.is_deterministic() {
             let flags = FallocateFlags::empty();
-            return Ok(rustix::fs::fallocate(file, flags, offset, len)?);
+            let allocated = rustix::fs::fallocate(file, flags, offset, len);
+            self.table.get_mut(fd)?.changes();
+            return Ok(allocated?);
         }
         // Not every file system can, and the job is not to see which one it has.
         let end = offset.checked_add(len).filter(|_| len > 0);
         let end = end.ok_or(Errno::Inval)?;
         if end > stat(file)?.len() {
-            rustix::fs::ftruncate(file, end)?;
+            let resized = rustix::fs::ftruncate(file, end);
+            self.table.get_mut(fd)?.changes();
+            resized?;
             self.content_changed(fd);
         }
         Ok(())

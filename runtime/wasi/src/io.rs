@@ -97,7 +97,9 @@ impl Wasi {
         let buffers = memory.buffers(iovs, count)?;
         let file = descriptor.host().ok_or(Errno::Spipe)?;
         let slices = slices(memory, &buffers)?;
-        let written = retry_on_intr(|| rustix::io::pwritev(file, &slices, offset))?;
+        let written = retry_on_intr(|| rustix::io::pwritev(file, &slices, offset));
+        self.table.get_mut(fd)?.changes();
+        let written = written?;
         let written = u32::try_from(written).map_err(|_| Errno::Overflow)?;
         if written > 0 {
             self.content_changed(fd);
@@ -146,6 +148,7 @@ impl Wasi {
                 }
             }
         }
+        descriptor.changes();
         let file = descriptor.host().ok_or(Errno::Badf)?;
         let written = match descriptor.stream() {
             None => retry_on_intr(|| rustix::io::writev(file, &slices))?,

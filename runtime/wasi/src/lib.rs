@@ -42,6 +42,7 @@ mod process;
 mod random;
 mod restore;
 mod save;
+mod saved;
 mod scratch;
 mod sock;
 mod state;

@@ -282,6 +282,8 @@ pub(crate) fn describe(
             id: FileId::of(&metadata),
             place,
             access,
+            // It may have been created or truncated just now.
+            changed: access.write,
         }),
     })
 }

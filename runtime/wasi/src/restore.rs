@@ -17,6 +17,7 @@ use crate::host::{FileId, MountRoot};
 use crate::open::{HowToOpen, describe, open_existing};
 use crate::orphan::{self, OpenOrphans};
 use crate::save::guest_name;
+use crate::saved::Saved;
 use crate::scratch::{self, as_path};
 use crate::state::{
     DescriptorState, DirectoryState, FileState, Location, ObjectState, Orphan, WasiState,
@@ -131,9 +132,11 @@ impl Wasi {
             let metadata = metadata.map_err(|error| RestoreError::file(&mount.guest, error))?;
             attributes.keep_device(FileId::of(&metadata).dev, saved.dev);
         }
+        let mut saved = Saved::default();
         let scratch = mounts.iter().find(|mount| mount.scratch);
         if let Some(scratch) = scratch {
-            scratch::restore(&scratch.dir, &state.scratch, &mut attributes, blobs)?;
+            let nodes = &state.scratch;
+            scratch::restore(&scratch.dir, nodes, &mut attributes, &mut saved, blobs)?;
         }
         let mut files = Files {
             mounts: &mounts,
@@ -159,6 +162,7 @@ impl Wasi {
             mounts,
             table,
             attributes,
+            saved,
             clocks: Clocks::restore(state.clocks, config.deterministic),
             random: state.random.restore(),
             pending_poll: state.pending_poll.clone(),

@@ -15,6 +15,7 @@ use crate::attributes::Attributes;
 use crate::dir::Listing;
 use crate::host::{FileId, MountRoot, read_unseen};
 use crate::random::RandomState;
+use crate::saved::Saved;
 use crate::scratch::{Tree, as_path};
 use crate::state::{
     DescriptorState, DirectoryState, FileState, Location, MountState, ObjectState, Orphan,
@@ -72,9 +73,19 @@ impl Wasi {
     /// # Errors
     /// See [`SaveError`].
     pub fn save(&mut self, blobs: &mut dyn BlobSink) -> Result<WasiState, SaveError> {
+        self.forget_changes()?;
+        // Of files that are gone nothing is noted again.
+        let before = std::mem::take(&mut self.saved);
+        let mut blobs = Blobs {
+            before: &before,
+            now: &mut self.saved,
+            sink: blobs,
+        };
         let mut mounts = self.mounts.iter().enumerate();
         let tree = match mounts.find(|(_, mount)| mount.scratch) {
-            Some((index, scratch)) => Tree::save(&scratch.dir, index, &mut self.attributes, blobs)?,
+            Some((index, scratch)) => {
+                Tree::save(&scratch.dir, index, &mut self.attributes, &mut blobs)?
+            }
             None => Tree::default(),
         };
         let mut files = Files {
@@ -105,6 +116,36 @@ impl Wasi {
             pending_poll: self.pending_poll.clone(),
         })
     }
+
+    /// Forgets the content of open files that was changed since they were saved.
+    fn forget_changes(&mut self) -> Result<(), SaveError> {
+        for file in self.table.files_mut().filter(|file| file.changed) {
+            let metadata = Metadata::from_file(&file.file);
+            let path = file.place.path.as_os_str().as_bytes();
+            self.saved
+                .forget(&metadata.map_err(|error| SaveError::io(path, error))?);
+            file.changed = false;
+        }
+        Ok(())
+    }
+}
+
+/// Where the content of files goes, and what is known of it.
+pub(crate) struct Blobs<'a> {
+    before: &'a Saved,
+    now: &'a mut Saved,
+    sink: &'a mut dyn BlobSink,
+}
+
+impl Blobs<'_> {
+    /// The content of a file, which is read only if it is not known.
+    pub(crate) fn content(
+        &mut self,
+        metadata: &Metadata,
+        read: impl FnOnce(&mut dyn BlobSink) -> io::Result<Blob>,
+    ) -> io::Result<Blob> {
+        self.before.content(self.now, metadata, self.sink, read)
+    }
 }
 
 impl MountRoot {
@@ -128,7 +169,7 @@ struct Files<'a> {
     orphans: Vec<Orphan>,
     /// Of the orphans, by their numbers on the host.
     indices: BTreeMap<FileId, u32>,
-    blobs: &'a mut dyn BlobSink,
+    blobs: Blobs<'a>,
 }
 
 impl Files<'_> {
@@ -230,7 +271,8 @@ impl Files<'_> {
         }
         let content = match file {
             Some((file, access)) => Some(
-                read_orphan(file, access, self.blobs)
+                self.blobs
+                    .content(metadata, |blobs| read_orphan(file, access, blobs))
                     .map_err(|error| SaveError::io(name.as_bytes(), error))?,
             ),
             None => None,

@@ -14,7 +14,8 @@ use crate::attributes::Attributes;
 use crate::host::{FileId, entries, filetype, read_unseen};
 use crate::path::absolute;
 use crate::restore::RestoreError;
-use crate::save::SaveError;
+use crate::save::{Blobs, SaveError};
+use crate::saved::Saved;
 use crate::state::{Content, Node};
 use crate::table::Place;
 use crate::types::Filetype;
@@ -36,7 +37,7 @@ impl Tree {
         root: &Dir,
         mount: usize,
         attributes: &mut Attributes,
-        blobs: &mut dyn BlobSink,
+        blobs: &mut Blobs<'_>,
     ) -> Result<Self, SaveError> {
         let mut tree = Self::default();
         let metadata = root.dir_metadata().map_err(|e| SaveError::io(b"", e))?;
@@ -90,14 +91,15 @@ impl Tree {
         root: &Dir,
         path: &[u8],
         metadata: &Metadata,
-        blobs: &mut dyn BlobSink,
+        blobs: &mut Blobs<'_>,
     ) -> Result<Content, SaveError> {
         let failed = |error| SaveError::io(path, error);
         match filetype(metadata) {
             Filetype::Directory => Ok(Content::Directory),
             Filetype::RegularFile => match self.paths.get(&FileId::of(metadata)) {
                 Some(first) => Ok(Content::Link(first.clone())),
-                None => read_file(root, path, blobs)
+                None => blobs
+                    .content(metadata, |blobs| read_file(root, path, blobs))
                     .map(Content::File)
                     .map_err(failed),
             },
@@ -148,6 +150,7 @@ pub(crate) fn restore(
     root: &Dir,
     nodes: &BTreeMap<Vec<u8>, Node>,
     attributes: &mut Attributes,
+    saved: &mut Saved,
     blobs: &dyn BlobSource,
 ) -> Result<(), RestoreError> {
     if !is_empty(root).map_err(|e| RestoreError::scratch(b"", e))? {
@@ -167,6 +170,9 @@ pub(crate) fn restore(
         };
         let (host, times) = (metadata.map_err(failed)?, (node.atime, node.mtime));
         attributes.keep(FileId::of(&host), node.id, Some(times));
+        if let Content::File(blob) = &node.content {
+            saved.insert(&host, blob.clone());
+        }
     }
     Ok(())
 }

@@ -47,6 +47,8 @@ pub(crate) struct OpenFile {
     pub(crate) id: FileId,
     pub(crate) place: Place,
     pub(crate) access: Access,
+    /// Whether its content may have been changed through this descriptor since it was saved.
+    pub(crate) changed: bool,
 }
 
 /// How a file is open on the host, which may be for more than the descriptor's rights say.
@@ -106,6 +108,13 @@ impl Descriptor {
             Object::File(file) => &file.place,
             Object::Directory(directory) => &directory.place,
             Object::Input(_) | Object::Output(..) => &NOWHERE,
+        }
+    }
+
+    /// Notes that content is changed through this descriptor.
+    pub(crate) fn changes(&mut self) {
+        if let Object::File(file) = &mut self.object {
+            file.changed = true;
         }
     }
 
@@ -173,6 +182,16 @@ impl Table {
     /// In the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Descriptor)> {
         self.0.iter().map(|(&fd, descriptor)| (fd, descriptor))
+    }
+
+    /// The open files.
+    pub(crate) fn files_mut(&mut self) -> impl Iterator<Item = &mut OpenFile> {
+        self.0
+            .values_mut()
+            .filter_map(|descriptor| match &mut descriptor.object {
+                Object::File(file) => Some(file),
+                _ => None,
+            })
     }
 
     /// Where the open files and directories are.

@@ -10,6 +10,7 @@ use crate::config::{ConfigError, Stdio, WasiConfig};
 use crate::host::MountRoot;
 use crate::poll::PendingPoll;
 use crate::random::RandomState;
+use crate::saved::Saved;
 use crate::table::{Descriptor, Object, OpenDirectory, OutputStream, Place, Table};
 use crate::types::{FdFlags, Filetype, Rights};
 use crate::{Input, Interrupt, Output};
@@ -22,6 +23,7 @@ pub struct Wasi {
     pub(crate) mounts: Vec<MountRoot>,
     pub(crate) table: Table,
     pub(crate) attributes: Attributes,
+    pub(crate) saved: Saved,
     pub(crate) clocks: Clocks,
     pub(crate) random: ChaCha20Rng,
     pub(crate) pending_poll: Option<PendingPoll>,
@@ -59,6 +61,7 @@ impl Wasi {
             mounts,
             table,
             attributes: Attributes::new(config.deterministic, scratch),
+            saved: Saved::default(),
             clocks: Clocks::new(config.deterministic),
             random: random.restore(),
             pending_poll: None,

@@ -436,12 +436,16 @@ impl Guest {
     }
 
     /// Saves this guest, and lets it go on with another scratch directory.
-    pub(crate) fn move_away(mut self) -> Self {
-        let mut blobs = Blobs::default();
-        let state = self.wasi.save(&mut blobs).unwrap();
+    pub(crate) fn move_away(self) -> Self {
+        self.move_with(&mut Blobs::default())
+    }
+
+    /// As [`Guest::move_away`], by way of `blobs`.
+    pub(crate) fn move_with(mut self, blobs: &mut Blobs) -> Self {
+        let state = self.wasi.save(blobs).unwrap();
         self.host.scratch = tempfile::tempdir().unwrap();
         let config = self.host.config();
-        self.wasi = Wasi::restore(&state, config, &blobs).unwrap();
+        self.wasi = Wasi::restore(&state, config, blobs).unwrap();
         self
     }
 
@@ -450,6 +454,13 @@ impl Guest {
         let mut blobs = Blobs::default();
         let state = self.wasi.save(&mut blobs).unwrap();
         (state, blobs)
+    }
+
+    /// Saves this guest on top of what `blobs` has, and says how many files were read.
+    pub(crate) fn save_again(&mut self, blobs: &mut Blobs) -> usize {
+        let before = blobs.0.len();
+        self.wasi.save(blobs).unwrap();
+        blobs.0.len() - before
     }
 
     /// Tries to restore `state` with a fresh scratch directory.

@@ -4,7 +4,9 @@ use std::fs;
 
 use wherry_wasi::{ObjectState, RestoreError, SaveError, Wasi};
 
-use crate::guest::{APPEND, Blobs, CREAT, DATA, FIXED, FOLLOW, Guest, NONBLOCK, ROOT, put, right};
+use crate::guest::{
+    APPEND, Blobs, CREAT, DATA, FIXED, FOLLOW, Guest, NONBLOCK, ROOT, TRUNC, put, right,
+};
 
 #[test]
 fn descriptors_keep_number_position_flags_and_rights() {
@@ -430,4 +432,60 @@ fn input_from_a_file_goes_on_where_it_was() {
     guest.host.scratch = tempfile::tempdir().unwrap();
     guest.wasi = Wasi::restore(&state, open(&guest.host), &blobs).unwrap();
     assert_eq!(guest.read(0, 100), Ok(b"456789".to_vec()));
+}
+
+#[test]
+fn files_that_did_not_change_are_read_once() {
+    let mut guest = Guest::new();
+    let mut blobs = Blobs::default();
+    guest.create(ROOT, "a", b"first");
+    guest.create(ROOT, "b", b"second");
+    let open = guest
+        .path_open(ROOT, FOLLOW, "c", CREAT, right::FILE, 0, 0)
+        .unwrap();
+    guest.write(open, b"third").unwrap();
+    let orphan = guest
+        .path_open(ROOT, FOLLOW, "d", CREAT, right::FILE, 0, 0)
+        .unwrap();
+    guest.write(orphan, b"fourth").unwrap();
+    guest.unlink(ROOT, "d").unwrap();
+    assert_eq!(guest.save_again(&mut blobs), 4);
+    assert_eq!(guest.save_again(&mut blobs), 0);
+
+    // Whatever way a file is changed, and whether or not it is open still.
+    guest.write(open, b"!").unwrap();
+    assert_eq!(guest.save_again(&mut blobs), 1);
+    guest.pwrite(orphan, b"F", 0).unwrap();
+    assert_eq!(guest.save_again(&mut blobs), 1);
+    let size = |guest: &mut Guest, size| {
+        let memory = &mut guest.memory;
+        guest.wasi.fd_filestat_set_size(memory, open, size).unwrap();
+    };
+    size(&mut guest, 2);
+    assert_eq!(guest.save_again(&mut blobs), 1);
+    guest
+        .wasi
+        .fd_allocate(&mut guest.memory, open, 0, 9)
+        .unwrap();
+    assert_eq!(guest.save_again(&mut blobs), 1);
+    size(&mut guest, 3);
+    guest.close(open).unwrap();
+    assert_eq!(guest.save_again(&mut blobs), 1);
+    let truncated = guest
+        .path_open(ROOT, FOLLOW, "a", TRUNC, right::FILE, 0, 0)
+        .unwrap();
+    guest.close(truncated).unwrap();
+    assert_eq!(guest.save_again(&mut blobs), 1);
+    // Another file of the same name, and perhaps of the same number.
+    guest.unlink(ROOT, "b").unwrap();
+    guest.create(ROOT, "b", b"SECOND");
+    assert_eq!(guest.save_again(&mut blobs), 1);
+    fs::write(guest.scratch().join("b"), "by someone else").unwrap();
+    assert_eq!(guest.save_again(&mut blobs), 1);
+
+    // What was restored is known, unless it is open for writing.
+    let mut guest = guest.move_with(&mut blobs);
+    assert_eq!(guest.save_again(&mut blobs), 1);
+    assert_eq!(guest.save_again(&mut blobs), 0);
+    assert_eq!(guest.content(ROOT, "b"), b"by someone else");
 }
