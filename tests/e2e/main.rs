@@ -1,6 +1,7 @@
 //! End-to-end tests of the `wherry` binary. One test binary, so that it links once.
 
 mod cli;
+mod deltas;
 mod golden;
 mod independent_reader;
 mod interruptions;

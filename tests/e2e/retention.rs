@@ -292,9 +292,10 @@ fn a_job_keeps_the_last_and_every_kth() {
     let listed = checkpoints(&home, &id);
     let field = |one: &Value, name: &str| one[name].clone();
     let sequences: Vec<_> = listed.iter().map(|one| field(one, "sequence")).collect();
-    assert_eq!(sequences, [3, 5, 6, 7]);
+    assert_eq!(sequences, [1, 3, 5, 6, 7]);
     let reasons: Vec<_> = listed.iter().map(|one| field(one, "why")).collect();
     let expected = [
+        "7 builds on it",
         "one of every 3",
         "the user's own file",
         "one of the last 2",
@@ -311,7 +312,7 @@ fn a_job_keeps_the_last_and_every_kth() {
     assert_eq!(job.wait().expect(0).text(), "running\nstopped\n");
     let left = checkpoints(&home, &id);
     let left: Vec<_> = left.iter().map(|one| field(one, "sequence")).collect();
-    assert_eq!(left, [3, 5, 6], "for ever, and the user's");
+    assert_eq!(left, [1, 3, 5, 6], "for ever, its base, and the user's");
 }
 
 /// Whenever a process is killed while it writes a checkpoint, those before are good.

@@ -282,6 +282,12 @@ fn node(error: &NodeError) -> Class {
 fn snapshot(error: &SnapshotError) -> Class {
     match error {
         SnapshotError::Io(error) => (io(error), None),
+        SnapshotError::MissingBase(_) => (
+            exit::BAD_DATA,
+            Some(Hint::Fixed(
+                "checkpoints in a job's directory build on others there; `wherry checkpoint --to FILE` writes one that stands on its own",
+            )),
+        ),
         _ => (exit::BAD_DATA, None),
     }
 }

@@ -1,14 +1,79 @@
 //! Writing a file as a whole or not at all.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use tempfile::{NamedTempFile, PersistError};
+use tempfile::NamedTempFile;
 
 use crate::Error;
 
 /// What the name of a file begins with while it is being written.
 pub(crate) const TEMPORARY: &str = ".wherry-";
+
+/// A file that has another name until it is complete. Dropped before that, it is gone.
+pub struct NewFile {
+    file: NamedTempFile,
+    path: PathBuf,
+    replace: bool,
+}
+
+impl NewFile {
+    /// Starts a file that will replace the one at `path`.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the system refuses something.
+    pub fn replacing(path: &Path) -> Result<Self, Error> {
+        Self::beside(path, true)
+    }
+
+    /// Starts a file that will be at `path`, where there is none yet.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the system refuses something.
+    pub fn anew(path: &Path) -> Result<Self, Error> {
+        Self::beside(path, false)
+    }
+
+    fn beside(path: &Path, replace: bool) -> Result<Self, Error> {
+        let directory = directory_of(path);
+        let file = tempfile::Builder::new()
+            .prefix(TEMPORARY)
+            .tempfile_in(directory)
+            .map_err(failed(path))?;
+        let path = path.to_owned();
+        Ok(NewFile {
+            file,
+            path,
+            replace,
+        })
+    }
+
+    /// The file, for writing.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the process has no descriptors left.
+    pub fn handle(&self) -> Result<File, Error> {
+        self.file.as_file().try_clone().map_err(failed(&self.path))
+    }
+
+    /// Gives the file its name. When this returns `Ok`, it is on the disk; otherwise what was
+    /// there before still is.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the system refuses something, or there is a file that was not there.
+    pub fn complete(self) -> Result<(), Error> {
+        let failed = failed(&self.path);
+        self.file.as_file().sync_all().map_err(&failed)?;
+        let named = match self.replace {
+            true => self.file.persist(&self.path),
+            false => self.file.persist_noclobber(&self.path),
+        };
+        named.map_err(|error| failed(error.error))?;
+        File::open(directory_of(&self.path))
+            .and_then(|directory| directory.sync_all())
+            .map_err(&failed)
+    }
+}
 
 /// Writes a file through a temporary one beside it, which then takes its name. When this
 /// returns `Ok`, the new content is on the disk; otherwise what was there before still is.
@@ -19,44 +84,23 @@ pub fn write_atomically<T>(
     path: &Path,
     write: impl FnOnce(&mut File) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    write_beside(path, write, |file| file.persist(path))
+    let mut file = NewFile::replacing(path)?;
+    let result = write(file.file.as_file_mut())?;
+    file.complete()?;
+    Ok(result)
 }
 
-/// Writes a file that is not there yet, in the same way.
-///
-/// # Errors
-/// What `write` returns, or [`Error::File`] if there is such a file or the system refuses
-/// something.
-pub fn write_anew<T>(
-    path: &Path,
-    write: impl FnOnce(&mut File) -> Result<T, Error>,
-) -> Result<T, Error> {
-    write_beside(path, write, |file| file.persist_noclobber(path))
-}
-
-fn write_beside<T>(
-    path: &Path,
-    write: impl FnOnce(&mut File) -> Result<T, Error>,
-    name: impl FnOnce(NamedTempFile) -> Result<File, PersistError>,
-) -> Result<T, Error> {
-    let failed = |source| Error::File {
-        path: path.to_owned(),
-        source,
-    };
-    let directory = match path.parent() {
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
-    // Removed again when it is dropped, whatever happens from here on.
-    let mut file = tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .tempfile_in(directory)
-        .map_err(failed)?;
-    let result = write(file.as_file_mut())?;
-    file.as_file().sync_all().map_err(failed)?;
-    name(file).map_err(|error| failed(error.error))?;
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(failed)?;
-    Ok(result)
+    }
+}
+
+fn failed(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::File {
+        path: path.clone(),
+        source,
+    }
 }

@@ -1,5 +1,6 @@
 //! An instance of an instrumented module, and the handles to what was added to it.
 
+use std::io::{Seek, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -10,9 +11,10 @@ use wasmtime::{
 use wherry_instrument::{
     FLAG_LEAVE, FLAG_MODULE, FLAG_REWINDING, REWINDING, RUNNING, UNWINDING, export,
 };
-use wherry_snapshot::{Frame, Phase};
+use wherry_snapshot::{Frame, Phase, Writer};
 use wherry_wasi::Wasi;
 
+use crate::checkpoint::{CapturedMemory, FrozenMemory};
 use crate::engine::Form;
 use crate::host::{ELEMENT_BYTES, Host, Limiter};
 use crate::memory::{Linear, Memories};
@@ -133,6 +135,30 @@ impl Instance {
     /// Whether the program returned because it stored its frames.
     pub(crate) fn has_left(&mut self) -> bool {
         matches!(self.handles.state.get(&mut self.store), Val::I32(UNWINDING))
+    }
+
+    /// The memories as they were `frozen`. Those that could not be are stored now.
+    pub(crate) fn memories<W: Write + Seek>(
+        &self,
+        frozen: Vec<Option<FrozenMemory>>,
+        writer: &mut Writer<W>,
+    ) -> Result<Vec<CapturedMemory>, Error> {
+        let all = self.handles.memories.iter().zip(frozen);
+        all.map(|(memory, frozen)| match frozen {
+            Some(frozen) => Ok(CapturedMemory::Frozen(frozen)),
+            None => {
+                let maximum = memory.ty(&self.store).maximum();
+                let stored = writer.memory(memory.data(&self.store), maximum)?;
+                Ok(CapturedMemory::Stored(stored))
+            }
+        })
+        .collect()
+    }
+
+    /// How changes of the memories are found, once they were frozen.
+    pub(crate) fn tracking(&self) -> Option<String> {
+        let tracking = self.linear.first()?.lock().tracking()?;
+        Some(tracking.to_string())
     }
 
     /// Makes the next call begin afresh.

@@ -12,6 +12,7 @@ use wherry_snapshot::{
 };
 use wherry_wasi::{Wasi, WasiConfig, WasiState};
 
+use crate::checkpoint::{Capture, Checkpoint, Extent, History};
 use crate::control::{Allowance, Usage};
 use crate::engine::Form;
 use crate::instance::Instance;
@@ -32,6 +33,7 @@ pub struct Job {
     lineage: Lineage,
     /// If the job is deterministic.
     profile: Option<Profile>,
+    history: History,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,7 @@ impl Job {
             accounting: Accounting::default(),
             lineage: Lineage::default(),
             profile,
+            history: History::default(),
         })
     }
 
@@ -121,6 +124,7 @@ impl Job {
                 parent: Some(checkpoint.state_digest()),
             },
             profile,
+            history: History::default(),
         })
     }
 
@@ -173,22 +177,36 @@ impl Job {
     /// # Errors
     /// If the job is not stopped, has something that cannot be captured, or `out` fails.
     pub fn checkpoint<W: Write + Seek>(&mut self, out: W) -> Result<Summary, Error> {
+        let checkpoint = self.capture(out, Extent::Full)?.write()?;
+        self.written(&checkpoint, false);
+        Ok(checkpoint.summary)
+    }
+
+    /// Captures the state of the stopped program, which may run on while it is written to
+    /// `out`.
+    ///
+    /// # Errors
+    /// As [`Job::checkpoint`], and if the last capture is still being written.
+    pub fn capture<W: Write + Seek>(
+        &mut self,
+        out: W,
+        extent: Extent,
+    ) -> Result<Capture<W>, Error> {
         let Position::Stopped(phase) = self.position else {
             return Err(Error::NotStopped);
         };
         let execution = capture::execution(&mut self.instance, phase)?;
-        let mut writer = Writer::new(out)?;
-        let mut memories = Vec::new();
-        for memory in &self.instance.handles.memories {
-            let maximum = memory.ty(&self.instance.store).maximum();
-            memories.push(writer.memory(memory.data(&self.instance.store), maximum)?);
-        }
+        let held = self.history.freeze(&self.instance, extent)?;
+        let mut writer = match &held.base {
+            Some(base) => Writer::delta(out, base)?,
+            None => Writer::new(out)?,
+        };
         let wasi = self.instance.wasi()?.save(&mut writer)?;
         let sequence = self.lineage.sequence.saturating_add(1);
         let contents = Contents {
             workload: self.workload(),
             execution,
-            memories,
+            memories: Vec::new(),
             wasi: postcard::to_stdvec(&wasi).map_err(std::io::Error::other)?,
             settings: self.settings.clone(),
             accounting: self.accounting,
@@ -198,12 +216,32 @@ impl Job {
             },
             profile: self.profile,
         };
-        let summary = writer.finish(&contents)?.summary;
+        let memories = self.instance.memories(held.memories, &mut writer)?;
+        Ok(Capture {
+            number: self.history.captures,
+            writer,
+            memories,
+            base: held.base,
+            contents,
+            tracking: self.instance.tracking(),
+        })
+    }
+
+    /// Notes that the state that was captured last is a checkpoint now. With `build_on`, later
+    /// ones may build on it: its file stays where whoever reads them finds it.
+    pub fn written(&mut self, checkpoint: &Checkpoint, build_on: bool) {
         self.lineage = Lineage {
-            sequence,
-            parent: Some(summary.state_digest),
+            sequence: checkpoint.sequence,
+            parent: Some(checkpoint.summary.state_digest),
         };
-        Ok(summary)
+        if build_on {
+            self.history.written(checkpoint);
+        }
+    }
+
+    /// Lets checkpoints build on the one that the job was resumed from, before it runs.
+    pub fn build_on<R: Read + Seek>(&mut self, resumed: &Reader<R>) {
+        self.history.build_on(resumed.base());
     }
 
     /// The number of the job's last checkpoint, over its whole life; 0 if there was none.

@@ -20,6 +20,7 @@
 
 mod cache;
 mod capture;
+mod checkpoint;
 mod control;
 mod difference;
 mod engine;
@@ -37,11 +38,12 @@ mod settings;
 mod verify;
 
 pub use cache::{CacheLimits, Evicted, evict_cache};
+pub use checkpoint::{Capture, Checkpoint, Extent};
 pub use control::Control;
 pub use difference::Difference;
 pub use engine::{Engine, EngineConfig};
 pub use error::Error;
-pub use file::{write_anew, write_atomically};
+pub use file::{NewFile, write_atomically};
 pub use job::{Job, wasi_state};
 pub use module::Module;
 pub use outcome::{BacktraceFrame, Outcome, Reason, Trap, TrapKind};

@@ -163,11 +163,8 @@ fn reasons(active: &ActiveJob, checkpoints: &[Checkpoint]) -> Vec<Option<String>
         }
     );
     if exited {
-        let reason = |one: &Checkpoint| {
-            let why = retention.reason_for_ever(one.sequence)?;
-            one.is_usable().then(|| why.to_string())
-        };
-        return checkpoints.iter().map(reason).collect();
+        let reasons = retention.sort_for_ever(checkpoints).into_iter();
+        return reasons.map(|why| Some(why?.to_string())).collect();
     }
     let reasons = retention.sort(checkpoints).into_iter();
     reasons.map(|why| Some(why?.to_string())).collect()
@@ -274,6 +271,9 @@ mod tests {
                 bytes: 100,
                 raw_bytes: 100,
                 pause_us: 1,
+                write_us: 1,
+                form: crate::Form::Full,
+                tracking: None,
                 at: 1,
             });
         }

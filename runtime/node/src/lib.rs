@@ -10,6 +10,7 @@
 //!   checkpoint    the only one, where an older version had it
 //! ```
 
+mod bases;
 mod checkpoints;
 mod control;
 mod error;
@@ -21,13 +22,15 @@ mod requests;
 mod retention;
 mod store;
 mod supervisor;
+mod writing;
 
+pub use bases::open_checkpoint;
 pub use checkpoints::{Aside, Checkpoint, Standing};
 pub use control::{ControlSocket, ask};
 pub use error::Error;
 pub use gc::{Finding, Leftover};
 pub use protocol::{Answer, Question};
-pub use record::{Checkpointed, End, MountRecord, Record, State, Status};
+pub use record::{Checkpointed, End, Form, MountRecord, Record, State, Status};
 pub use requests::Requests;
 pub use retention::{Retention, Why};
 pub use store::{ActiveJob, JobInfo, JobStore};

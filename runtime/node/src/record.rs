@@ -111,10 +111,31 @@ pub struct Checkpointed {
     pub bytes: u64,
     /// Bytes of memory and files in it, before compression.
     pub raw_bytes: u64,
-    /// How long the program stood still, in microseconds: until the file was on the disk.
+    /// How long the program stood still, in microseconds: until it was captured if it went on
+    /// then, and otherwise until the file was on the disk.
     pub pause_us: u64,
+    /// How long it took from then until the file was on the disk, in microseconds.
+    #[serde(default)]
+    pub write_us: u64,
+    /// Whether the file stands on its own.
+    #[serde(default)]
+    pub form: Form,
+    /// How the pages were found that had changed, if the memories are watched.
+    #[serde(default)]
+    pub tracking: Option<String>,
     /// When it was made, in milliseconds since 1970.
     pub at: u64,
+}
+
+/// Whether the file of a checkpoint stands on its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// It does.
+    #[default]
+    Full,
+    /// It builds on files beside it.
+    Delta,
 }
 
 /// How a job really stands: what its record says, checked against who runs it.

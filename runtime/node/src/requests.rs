@@ -110,6 +110,15 @@ impl Requests {
         self.control.request_checkpoint();
     }
 
+    /// Gives back what cannot be done yet. The job is not stopped for it.
+    pub(crate) fn put_back(&self, mut requests: Vec<CheckpointRequest>) {
+        let mut waiting = self.lock();
+        if !waiting.closed {
+            requests.append(&mut waiting.checkpoints);
+            waiting.checkpoints = requests;
+        }
+    }
+
     /// The checkpoints that were asked for up to now.
     pub(crate) fn take(&self) -> Vec<CheckpointRequest> {
         std::mem::take(&mut self.lock().checkpoints)

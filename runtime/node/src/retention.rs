@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoints::{self, Aside, Checkpoint, Standing};
 use crate::store::ignore_missing;
-use crate::{ActiveJob, Checkpointed, Error};
+use crate::{ActiveJob, Checkpointed, Error, bases};
 
 /// Which of its own checkpoints a job keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub enum Why {
     Last(u32),
     /// Its number is a multiple of this one.
     Every(u64),
+    /// This one, which is kept, builds on it.
+    Base(u64),
     /// It went where the user wanted it.
     Elsewhere,
     /// It was set aside, and the job has not come as far again.
@@ -46,9 +48,24 @@ pub enum Why {
 }
 
 impl Retention {
-    /// Why each of `checkpoints`, which are in order, is kept; none for one that is not.
+    /// Why each of `checkpoints`, which are in order, is kept; none for one that is not. Reads
+    /// in their files what they build on.
     #[must_use]
     pub fn sort(&self, checkpoints: &[Checkpoint]) -> Vec<Option<Why>> {
+        with_bases(checkpoints, self.by_number(checkpoints))
+    }
+
+    /// Why each of the checkpoints of a job that has exited is kept.
+    pub(crate) fn sort_for_ever(&self, checkpoints: &[Checkpoint]) -> Vec<Option<Why>> {
+        let reason = |one: &Checkpoint| match one.standing {
+            Standing::Elsewhere => Some(Why::Elsewhere),
+            Standing::Aside(_) => None,
+            Standing::Own => self.reason_for_ever(one.sequence),
+        };
+        with_bases(checkpoints, checkpoints.iter().map(reason).collect())
+    }
+
+    fn by_number(&self, checkpoints: &[Checkpoint]) -> Vec<Option<Why>> {
         let newest = checkpoints
             .iter()
             .rfind(|one| one.is_usable())
@@ -81,10 +98,20 @@ impl Retention {
     }
 
     /// Why a checkpoint outlives its job.
-    pub(crate) fn reason_for_ever(&self, sequence: u64) -> Option<Why> {
+    fn reason_for_ever(&self, sequence: u64) -> Option<Why> {
         let every = self.every?.get();
         (sequence > 0 && sequence.is_multiple_of(every)).then_some(Why::Every(every))
     }
+}
+
+/// Keeps what something that is kept builds on.
+fn with_bases(checkpoints: &[Checkpoint], mut reasons: Vec<Option<Why>>) -> Vec<Option<Why>> {
+    let kept: Vec<bool> = reasons.iter().map(Option::is_some).collect();
+    let needed = bases::needed_by(checkpoints, &kept);
+    for (reason, needed) in reasons.iter_mut().zip(needed) {
+        *reason = reason.take().or(needed.map(Why::Base));
+    }
+    reasons
 }
 
 impl fmt::Display for Why {
@@ -93,6 +120,7 @@ impl fmt::Display for Why {
             Why::Newest => f.write_str("newest"),
             Why::Last(count) => write!(f, "one of the last {count}"),
             Why::Every(every) => write!(f, "one of every {every}"),
+            Why::Base(sequence) => write!(f, "{sequence} builds on it"),
             Why::Elsewhere => f.write_str("the user's own file"),
             Why::Aside => f.write_str("set aside, nothing newer yet"),
         }
@@ -133,11 +161,14 @@ impl ActiveJob {
     /// Deletes the checkpoints that are of no use when the job has exited.
     pub(crate) fn remove_checkpoints(&mut self) -> Result<(), Error> {
         let retention = self.record.retention;
-        let is_doomed = |one: &Checkpoint| {
-            one.standing == Standing::Own && retention.reason_for_ever(one.sequence).is_none()
-        };
-        let mut doomed = self.checkpoints()?;
-        doomed.retain(is_doomed);
+        let all = self.checkpoints()?;
+        let reasons = retention.sort_for_ever(&all);
+        let mut doomed: Vec<_> = all
+            .into_iter()
+            .zip(reasons)
+            .filter_map(|(one, why)| why.is_none().then_some(one))
+            .collect();
+        doomed.retain(|one| one.standing == Standing::Own);
         self.forget(&doomed);
         delete(&doomed)?;
         // Stays if something is in it.
@@ -194,7 +225,7 @@ pub(crate) fn delete(checkpoints: &[Checkpoint]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{JobStore, Record};
+    use crate::{Form, JobStore, Record};
     use proptest::prelude::*;
 
     fn checkpoint(sequence: u64, standing: Standing) -> Checkpoint {
@@ -277,6 +308,9 @@ mod tests {
             bytes: 1,
             raw_bytes: 1,
             pause_us: 1,
+            write_us: 1,
+            form: Form::Full,
+            tracking: None,
             at: sequence,
         }
     }

@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread;
+use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
-use wherry_engine::{Job, Outcome, Reason, Trap, write_anew, write_atomically};
-use wherry_snapshot::hex;
+use wherry_engine::{Job, Outcome, Reason, Trap};
 
 use crate::record::now;
 use crate::requests::CheckpointRequest;
-use crate::retention::delete;
+use crate::writing::{Background, Pause, Shared};
 use crate::{ActiveJob, Answer, Checkpointed, ControlSocket, End, Error, Requests, Status};
 
 /// The shortest time from one regular checkpoint to the next.
@@ -66,41 +65,49 @@ pub fn supervise(
     requests: &Requests,
     plan: Plan,
     keep: bool,
-    observe: &mut dyn FnMut(Event<'_>),
+    observe: &mut (dyn FnMut(Event<'_>) + Send),
 ) -> Result<Ending, Error> {
     let _timer = plan
         .after
         .map(|after| Timer::start(after, plan.go_on, requests));
-    let mut supervisor = Supervisor {
-        job,
-        active,
-        requests,
-        plan,
-        observe,
-        suspenders: Vec::new(),
-    };
-    let ending = supervisor.run();
-    let Supervisor {
-        active, suspenders, ..
-    } = supervisor;
-    let ending = conclude(active, ending, keep);
+    let shared = Shared::new(active, observe);
+    let (ending, suspenders) = thread::scope(|scope| {
+        let mut supervisor = Supervisor {
+            job,
+            scope,
+            shared: &shared,
+            requests,
+            plan,
+            background: None,
+            suspenders: Vec::new(),
+        };
+        let ending = supervisor.run();
+        supervisor.finish_background();
+        (ending, supervisor.suspenders)
+    });
+    let ending = conclude(shared.into_active(), ending, keep);
     // Only now, without the lock: who hears that a job is suspended may resume it at once.
     answer(requests, suspenders, &ending);
     socket.close();
     ending
 }
 
-struct Supervisor<'a> {
+struct Supervisor<'scope, 'env, 'observer> {
     job: Job,
-    active: ActiveJob,
-    requests: &'a Requests,
+    scope: &'scope Scope<'scope, 'env>,
+    shared: &'scope Shared<'observer>,
+    requests: &'scope Requests,
     plan: Plan,
-    observe: &'a mut dyn FnMut(Event<'_>),
+    /// The checkpoint that is being written while the job runs.
+    background: Option<Background<'scope>>,
     /// Who asked for the checkpoint that suspends the job.
     suspenders: Vec<(Sender<Answer>, Checkpointed)>,
 }
 
-impl Supervisor<'_> {
+/// The requests that one file serves: the user's, or none if it is the job's own.
+type Wanted = (Option<PathBuf>, Vec<CheckpointRequest>);
+
+impl Supervisor<'_, '_, '_> {
     fn run(&mut self) -> Result<Ending, Error> {
         loop {
             self.count_to_next();
@@ -108,9 +115,9 @@ impl Supervisor<'_> {
                 Outcome::Exited(code) => return Ok(Ending::Exited(code)),
                 Outcome::Trapped(trap) => return Ok(Ending::Trapped(trap)),
                 Outcome::Stopped(Reason::Killed) => {
-                    return Ok(Ending::Killed(
-                        self.active.record.last_checkpoint().cloned(),
-                    ));
+                    self.finish_background();
+                    let active = self.shared.active();
+                    return Ok(Ending::Killed(active.record.last_checkpoint().cloned()));
                 }
                 Outcome::Stopped(reason) => {
                     if let Some(checkpoint) = self.stopped(reason)? {
@@ -128,38 +135,84 @@ impl Supervisor<'_> {
         }
     }
 
+    fn finish_background(&mut self) {
+        if let Some(background) = self.background.take() {
+            background.finish(&mut self.job);
+        }
+    }
+
     /// Does what was asked for. Returns the checkpoint that ends the run, if one does.
     fn stopped(&mut self, reason: Reason) -> Result<Option<Checkpointed>, Error> {
         let stopped = Instant::now();
         let mut requests = self.requests.take();
         requests.extend(self.due(reason));
+        let goes_on = requests.iter().all(|request| request.go_on);
+        let is_busy = |background: &Background<'_>| background.await_end();
+        let may_be_later = goes_on && reason != Reason::Countdown;
+        if may_be_later && self.background.as_ref().is_some_and(is_busy) {
+            // One after the other. The job does not wait for what it goes on after.
+            self.requests.put_back(requests);
+            return Ok(None);
+        }
+        self.finish_background();
+        let mut wanted = self.by_destination(requests);
+        if goes_on && wanted.len() == 1 {
+            wanted.drain(..).for_each(|one| self.go_on(one, stopped));
+        }
         let mut last = None;
-        let mut written: Vec<(Option<PathBuf>, Checkpointed)> = Vec::new();
+        for one in wanted {
+            last = self.wait(one, stopped)?.or(last);
+        }
+        Ok(last)
+    }
+
+    /// Makes a checkpoint that is written while the job goes on.
+    fn go_on(&mut self, (to, requests): Wanted, stopped: Instant) {
+        match self.shared.capture(&mut self.job, to) {
+            Ok(captured) => {
+                let (shared, control) = (self.shared, self.requests.clone());
+                let pause = stopped.elapsed();
+                let background =
+                    Background::start(self.scope, shared, control, captured, pause, requests);
+                self.background = Some(background);
+            }
+            Err(error) => self.shared.refuse(requests, &error),
+        }
+    }
+
+    /// Makes a checkpoint that the job waits for. Returns it if it ends the run.
+    fn wait(
+        &mut self,
+        (to, requests): Wanted,
+        stopped: Instant,
+    ) -> Result<Option<Checkpointed>, Error> {
+        let done = match self.write(to, stopped) {
+            Ok(done) => done,
+            Err(error) => {
+                self.failed(requests, error, stopped)?;
+                return Ok(None);
+            }
+        };
+        let mut last = None;
         for request in requests {
-            let to = self.destination(&request);
-            let known = written.iter().find(|(known, _)| *known == to);
-            let done = match known {
-                Some((_, done)) => done.clone(),
-                None => match self.write(to.clone(), stopped) {
-                    Ok(done) => done,
-                    Err(error) => {
-                        self.failed(request, error, stopped)?;
-                        continue;
-                    }
-                },
-            };
-            written.push((to, done.clone()));
             match (request.go_on, request.reply) {
-                (true, Some(reply)) => drop(reply.send(Answer::Checkpointed(done))),
+                (true, Some(reply)) => drop(reply.send(Answer::Checkpointed(done.clone()))),
                 (true, None) => {}
                 (false, reply) => {
                     self.suspenders
                         .extend(reply.map(|reply| (reply, done.clone())));
-                    last = Some(done);
+                    last = Some(done.clone());
                 }
             }
         }
         Ok(last)
+    }
+
+    fn write(&mut self, to: Option<PathBuf>, stopped: Instant) -> Result<Checkpointed, Error> {
+        let captured = self.shared.capture(&mut self.job, to)?;
+        let written = self.shared.write(captured, Pause::Since(stopped))?;
+        written.tell(&mut self.job);
+        Ok(written.done)
     }
 
     /// The checkpoint that is due because of how the program stopped.
@@ -177,49 +230,17 @@ impl Supervisor<'_> {
         })
     }
 
-    /// The user's file that a checkpoint goes to; none if it is the job's own.
-    fn destination(&self, request: &CheckpointRequest) -> Option<PathBuf> {
-        let asked = request.to.as_ref().or(self.plan.checkpoint_to.as_ref());
-        asked.cloned()
-    }
-
-    /// Writes a file as a whole or not at all: one of the user's is replaced, the job's own are
-    /// never.
-    fn write(&mut self, to: Option<PathBuf>, stopped: Instant) -> Result<Checkpointed, Error> {
-        let sequence = self.job.sequence().saturating_add(1);
-        let is_own = to.is_none();
-        let path = to.map_or_else(|| self.active.own_checkpoint(sequence), Ok)?;
-        let job = &mut self.job;
-        let written = if is_own {
-            write_anew(&path, |file| job.checkpoint(file))
-        } else {
-            write_atomically(&path, |file| job.checkpoint(file))
-        };
-        let summary = written.map_err(|source| Error::Checkpoint {
-            path: path.clone(),
-            source,
-        })?;
-        let pause = stopped.elapsed().as_micros();
-        let done = Checkpointed {
-            sequence,
-            path,
-            state_digest: format!("sha256:{}", hex(&summary.state_digest)),
-            bytes: summary.bytes,
-            raw_bytes: summary.chunk_bytes,
-            pause_us: u64::try_from(pause).unwrap_or(u64::MAX),
-            at: now(),
-        };
-        self.note(&done)?;
-        Ok(done)
-    }
-
-    fn note(&mut self, done: &Checkpointed) -> Result<(), Error> {
-        let of_no_use = self.active.keep(done.clone())?;
-        (self.observe)(Event::Checkpointed(done));
-        if let Err(error) = delete(&of_no_use) {
-            (self.observe)(Event::NotDeleted(&error));
+    fn by_destination(&self, requests: Vec<CheckpointRequest>) -> Vec<Wanted> {
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for request in requests {
+            let asked = request.to.as_ref().or(self.plan.checkpoint_to.as_ref());
+            let to = asked.cloned();
+            match wanted.iter_mut().find(|(known, _)| *known == to) {
+                Some((_, requests)) => requests.push(request),
+                None => wanted.push((to, vec![request])),
+            }
         }
-        Ok(())
+        wanted
     }
 
     /// A checkpoint could not be written. What the job has done so far is not thrown away
@@ -227,26 +248,24 @@ impl Supervisor<'_> {
     /// is tried before it does.
     fn failed(
         &mut self,
-        request: CheckpointRequest,
+        mut requests: Vec<CheckpointRequest>,
         error: Error,
         stopped: Instant,
     ) -> Result<(), Error> {
-        if !request.planned || request.go_on {
-            (self.observe)(Event::CheckpointFailed(&error));
-            if let Some(reply) = request.reply {
-                let _ = reply.send(Answer::Refused(error.to_string()));
-            }
+        let ends = |request: &CheckpointRequest| request.planned && !request.go_on;
+        let is_end = requests.iter().any(ends);
+        requests.retain(|request| !ends(request));
+        if !requests.is_empty() {
+            self.shared.refuse(requests, &error);
+        }
+        if !is_end {
             return Ok(());
         }
         if let Ok(own) = self.write(None, stopped) {
             let reason = format!("the checkpoint went to {} instead", own.path.display());
-            self.suspend(&reason)?;
+            suspend(&mut self.shared.active(), &reason)?;
         }
         Err(error)
-    }
-
-    fn suspend(&mut self, reason: &str) -> Result<(), Error> {
-        suspend(&mut self.active, reason)
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use wherry_node::{Answer, Question, ask};
+use wherry_node::{Answer, Form, Question, ask};
 
 use super::Context;
 use crate::exit;
@@ -40,11 +40,15 @@ impl Checkpoint {
             return Err(Refusal::new(exit::UNAVAILABLE, "the job was killed").into());
         };
         let text = format!(
-            "checkpoint  {}\nstate       {}\nsize        {} ({} of memory and files)\npause       {}",
+            "checkpoint  {}\nstate       {}\nsize        {} ({} of memory and files{})\npause       {}",
             done.path.display(),
             done.state_digest,
             size(done.bytes),
             size(done.raw_bytes),
+            match done.form {
+                Form::Full => "",
+                Form::Delta => ", builds on those before it",
+            },
             microseconds(done.pause_us),
         );
         let value = json!({ "job": job.record.id, "continues": go_on, "checkpoint": done });

@@ -10,7 +10,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
 use wherry_engine::{Job, Settings};
-use wherry_node::{ActiveJob, ControlSocket, JobInfo, MountRecord, Record, State};
+use wherry_node::{ActiveJob, ControlSocket, JobInfo, MountRecord, Record, State, open_checkpoint};
 use wherry_snapshot::{Contents, Reader};
 use wherry_wasi::WasiState;
 
@@ -188,7 +188,7 @@ impl Resume {
 }
 
 fn open(path: &Path) -> anyhow::Result<Reader<File>> {
-    Ok(Reader::open(File::open(path)?)?)
+    Ok(open_checkpoint(path)?)
 }
 
 /// Takes over the job that the checkpoint is the last one of; otherwise this is another job.

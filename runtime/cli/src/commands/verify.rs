@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use wherry_engine::{Difference, Outcome, Rerun, Scratch, Settings, Stdio, Verification};
+use wherry_node::open_checkpoint;
 use wherry_snapshot::{Contents, Reader};
 
 use super::Context;
@@ -91,7 +92,7 @@ impl Verify {
 
 fn open(path: &Path) -> anyhow::Result<Reader<File>> {
     let failed = || format!("cannot verify {}", path.display());
-    Reader::open(File::open(path).with_context(failed)?).with_context(failed)
+    open_checkpoint(path).with_context(failed)
 }
 
 /// What a checkpoint says and nobody can check.

@@ -2,6 +2,7 @@
 
 mod captures;
 mod common;
+mod deltas;
 mod deterministic;
 mod refusals;
 mod stopping;

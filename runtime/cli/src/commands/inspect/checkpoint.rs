@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::Serialize;
 use wherry_engine::{Engine, EngineConfig};
+use wherry_node::open_checkpoint;
 use wherry_snapshot::{Contents, Frame, Memory, Phase, Reader, Slot, Value};
 
 use super::state::{self, Host};
@@ -99,7 +100,7 @@ pub(super) fn show(context: &Context, path: &Path, module: Option<&Path>) -> any
     let failed = || format!("cannot show {}", path.display());
     let file = File::open(path).with_context(failed)?;
     let length = file.metadata().with_context(failed)?.len();
-    let reader = Reader::open(file).with_context(failed)?;
+    let reader = open_checkpoint(path).with_context(failed)?;
     let names = function_names(context, module, reader.contents())?;
     let view = View::of(&reader, &names, length)?;
     let value = serde_json::to_value(&view)?;

@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Error};
 use serde_json::{Value, json};
 use wherry_engine::Error as EngineError;
-use wherry_node::{ActiveJob, Checkpoint, End, Status};
+use wherry_node::{ActiveJob, Checkpoint, End, Standing, Status};
 use wherry_wasi::RestoreError;
 
 use super::{Ready, Resume, open, scratch_of};
@@ -128,14 +128,18 @@ impl Resume {
         let mounts = self.mounts(&active.record.mounts, contents);
         active.record.mounts = mounts.map_err(Refused::Elsewhere)?;
         active.record.scratch = scratch_of(contents);
-        self.ready(context, launch, active, &reader, wasm)
-            .map_err(|error| {
-                if is_damage(&error) {
-                    Refused::Damaged(error)
-                } else {
-                    Refused::Elsewhere(error)
-                }
-            })
+        let ready = self.ready(context, launch, active, &reader, wasm);
+        let mut ready = ready.map_err(|error| {
+            if is_damage(&error) {
+                Refused::Damaged(error)
+            } else {
+                Refused::Elsewhere(error)
+            }
+        })?;
+        if candidate.standing == Standing::Own {
+            ready.job.build_on(&reader);
+        }
+        Ok(ready)
     }
 
     /// Says that there is nothing to go on from, and what can be done.

@@ -1,0 +1,244 @@
+//! A checkpoint on its way to the disk, while the job waits or runs on.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use wherry_engine::{Capture, Checkpoint, Job, NewFile};
+use wherry_snapshot::hex;
+
+use crate::record::now;
+use crate::requests::CheckpointRequest;
+use crate::retention::delete;
+use crate::{ActiveJob, Answer, Checkpointed, Error, Event, Form, Requests};
+
+/// What both the supervisor and who writes in the background work on.
+pub(crate) struct Shared<'a> {
+    active: Mutex<ActiveJob>,
+    observe: Mutex<&'a mut (dyn FnMut(Event<'_>) + Send)>,
+}
+
+impl<'a> Shared<'a> {
+    pub(crate) fn new(active: ActiveJob, observe: &'a mut (dyn FnMut(Event<'_>) + Send)) -> Self {
+        Shared {
+            active: Mutex::new(active),
+            observe: Mutex::new(observe),
+        }
+    }
+
+    pub(crate) fn active(&self) -> MutexGuard<'_, ActiveJob> {
+        lock(&self.active)
+    }
+
+    pub(crate) fn into_active(self) -> ActiveJob {
+        let active = self.active.into_inner();
+        active.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn observe(&self, event: Event<'_>) {
+        (lock(&self.observe))(event);
+    }
+
+    /// Captures the stopped job, to be written to the user's file `to`, which is replaced, or
+    /// to one of its own, which are never. Nothing builds on a file of the user's, nor does
+    /// such a file on others: it may go anywhere.
+    pub(crate) fn capture(&self, job: &mut Job, to: Option<PathBuf>) -> Result<Captured, Error> {
+        let is_own = to.is_none();
+        let sequence = job.sequence().saturating_add(1);
+        let path = to.map_or_else(|| self.active().own_checkpoint(sequence), Ok)?;
+        let refused = |source| Error::Checkpoint {
+            path: path.clone(),
+            source,
+        };
+        let (extent, file) = if is_own {
+            (wherry_engine::Extent::Delta, NewFile::anew(&path))
+        } else {
+            (wherry_engine::Extent::Full, NewFile::replacing(&path))
+        };
+        let file = file.map_err(refused)?;
+        let capture = file.handle().and_then(|file| job.capture(file, extent));
+        Ok(Captured {
+            capture: capture.map_err(refused)?,
+            file,
+            path,
+            is_own,
+        })
+    }
+
+    /// Notes a checkpoint that is on the disk, and deletes those that it makes superfluous.
+    fn note(&self, done: &Checkpointed) -> Result<(), Error> {
+        let of_no_use = self.active().keep(done.clone())?;
+        self.observe(Event::Checkpointed(done));
+        if let Err(error) = delete(&of_no_use) {
+            self.observe(Event::NotDeleted(&error));
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint, and notes it.
+    pub(crate) fn write(&self, captured: Captured, pause: Pause) -> Result<Written, Error> {
+        let written = captured.write(pause)?;
+        self.note(&written.done)?;
+        Ok(written)
+    }
+
+    /// Tells that a checkpoint could not be written.
+    pub(crate) fn refuse(&self, requests: Vec<CheckpointRequest>, error: &Error) {
+        self.observe(Event::CheckpointFailed(error));
+        for reply in requests.into_iter().filter_map(|request| request.reply) {
+            let _ = reply.send(Answer::Refused(error.to_string()));
+        }
+    }
+}
+
+/// How long the program stands still for a checkpoint.
+#[derive(Clone, Copy)]
+pub(crate) enum Pause {
+    /// It has gone on after this.
+    Was(Duration),
+    /// It waits since then.
+    Since(Instant),
+}
+
+/// The state of a job, and the file that it goes to.
+pub(crate) struct Captured {
+    capture: Capture<File>,
+    file: NewFile,
+    path: PathBuf,
+    is_own: bool,
+}
+
+/// A checkpoint that is on the disk.
+pub(crate) struct Written {
+    pub(crate) done: Checkpointed,
+    checkpoint: Checkpoint,
+    is_own: bool,
+}
+
+impl Written {
+    /// The next checkpoint may build on the job's own.
+    pub(crate) fn tell(&self, job: &mut Job) {
+        job.written(&self.checkpoint, self.is_own);
+    }
+}
+
+impl Captured {
+    fn write(self, pause: Pause) -> Result<Written, Error> {
+        let Captured {
+            capture,
+            file,
+            path,
+            is_own,
+        } = self;
+        let start = Instant::now();
+        let tracking = capture.tracking().map(str::to_owned);
+        let form = match capture.extent() {
+            wherry_engine::Extent::Full => Form::Full,
+            wherry_engine::Extent::Delta => Form::Delta,
+        };
+        let written = capture
+            .write()
+            .and_then(|written| file.complete().map(|()| written));
+        let checkpoint = written.map_err(|source| Error::Checkpoint {
+            path: path.clone(),
+            source,
+        })?;
+        let summary = &checkpoint.summary;
+        let pause = match pause {
+            Pause::Was(pause) => pause,
+            Pause::Since(stopped) => stopped.elapsed(),
+        };
+        let done = Checkpointed {
+            sequence: checkpoint.sequence,
+            path,
+            state_digest: format!("sha256:{}", hex(&summary.state_digest)),
+            bytes: summary.bytes,
+            raw_bytes: summary.chunk_bytes,
+            pause_us: microseconds(pause),
+            write_us: microseconds(start.elapsed()),
+            form,
+            tracking,
+            at: now(),
+        };
+        Ok(Written {
+            done,
+            checkpoint,
+            is_own,
+        })
+    }
+}
+
+/// A checkpoint that is written while the job runs on.
+pub(crate) struct Background<'scope> {
+    thread: ScopedJoinHandle<'scope, Option<Written>>,
+    progress: Arc<Mutex<Progress>>,
+}
+
+#[derive(Default)]
+struct Progress {
+    is_done: bool,
+    /// Someone wants the job to be stopped again when it is.
+    is_awaited: bool,
+}
+
+impl<'scope> Background<'scope> {
+    /// Writes what was captured after `pause`, and answers `requests` when it is on the disk.
+    pub(crate) fn start<'env>(
+        scope: &'scope Scope<'scope, 'env>,
+        shared: &'scope Shared<'_>,
+        control: Requests,
+        captured: Captured,
+        pause: Duration,
+        requests: Vec<CheckpointRequest>,
+    ) -> Self {
+        let progress = Arc::<Mutex<Progress>>::default();
+        let shown = Arc::clone(&progress);
+        let thread = scope.spawn(move || {
+            let written = match shared.write(captured, Pause::Was(pause)) {
+                Ok(written) => {
+                    for reply in requests.into_iter().filter_map(|request| request.reply) {
+                        let _ = reply.send(Answer::Checkpointed(written.done.clone()));
+                    }
+                    Some(written)
+                }
+                Err(error) => {
+                    shared.refuse(requests, &error);
+                    None
+                }
+            };
+            let mut progress = lock(&shown);
+            progress.is_done = true;
+            if progress.is_awaited {
+                control.control().request_checkpoint();
+            }
+            written
+        });
+        Background { thread, progress }
+    }
+
+    /// Has the job stopped again when this is done; unless it is done already.
+    pub(crate) fn await_end(&self) -> bool {
+        let mut progress = lock(&self.progress);
+        progress.is_awaited = true;
+        !progress.is_done
+    }
+
+    /// Waits until it is done, and tells the job.
+    pub(crate) fn finish(self, job: &mut Job) {
+        let written = self.thread.join();
+        let written = written.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        if let Some(written) = written {
+            written.tell(job);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
