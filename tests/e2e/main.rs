@@ -2,6 +2,7 @@
 
 mod cli;
 mod deltas;
+mod encryption;
 mod golden;
 mod independent_reader;
 mod interruptions;

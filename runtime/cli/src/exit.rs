@@ -56,7 +56,7 @@ Exit codes of every verb, when Wherry itself fails:
    74  reading or writing failed: a full disk, for instance
    76  a registry sent something else than it should have
    77  access was refused
-   78  what the job needs is not set up here: a directory, credentials";
+   78  what the job needs is not set up here: a directory, a key, credentials";
 
 #[cfg(test)]
 mod tests {

@@ -279,8 +279,18 @@ fn node(error: &NodeError) -> Class {
     }
 }
 
+/// For those who have not given the key that is needed.
+pub(crate) const GIVE_KEY: &str =
+    "give the key with --key FILE or --key-command COMMAND; `wherry key id` names keys";
+
 fn snapshot(error: &SnapshotError) -> Class {
     match error {
+        SnapshotError::KeyNeeded { .. } => (exit::CONFIG, Some(Hint::Fixed(GIVE_KEY))),
+        SnapshotError::WrongKey { .. } => (exit::NO_PERMISSION, Some(Hint::Fixed(GIVE_KEY))),
+        SnapshotError::UnknownEncryption { .. } => (
+            exit::BAD_DATA,
+            Some(Hint::Fixed("a newer version of Wherry may know it")),
+        ),
         SnapshotError::Io(error) => (io(error), None),
         SnapshotError::MissingBase(_) => (
             exit::BAD_DATA,

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::IsTerminal;
-use wherry_engine::{Control, Job, Limits, Reason, Scratch, Settings, Stdio};
+use wherry_engine::{Control, Job, Key, Limits, Reason, Scratch, Settings, Stdio};
 use wherry_node::{
     ActiveJob, ControlSocket, Ending, Event, Plan, Requests, Retention, State, supervise,
 };
@@ -18,6 +18,7 @@ use wherry_packager::{parse_bytes, parse_duration};
 
 use crate::commands::Context;
 use crate::failure::{Refusal, warn};
+use crate::key::KeyArgs;
 use crate::{exit, mounts, output, signals};
 
 /// When checkpoints are made, and where they go.
@@ -53,6 +54,8 @@ pub(crate) struct CheckpointArgs {
     /// Keep the scratch directory when the job has ended
     #[arg(long)]
     keep_scratch: bool,
+    #[command(flatten)]
+    key: KeyArgs,
 }
 
 impl CheckpointArgs {
@@ -102,11 +105,15 @@ pub(crate) struct Launch {
     plan: Plan,
     countdown: Option<u64>,
     keep_scratch: bool,
+    /// What checkpoints are encrypted with.
+    pub(crate) key: Option<Key>,
 }
 
 impl Launch {
     /// Starts to listen, so that no signal is lost from here on.
     pub(crate) fn prepare(args: &CheckpointArgs, context: &Context) -> anyhow::Result<Self> {
+        // Before signals mean something else: who is asked for the key may have enough.
+        let key = args.key.load()?;
         let requests = Requests::new(Control::new()?);
         let interrupted = signals::watch(&requests, args.go_on, context.output.json)?;
         let checkpoint_to = args.checkpoint_to.as_deref().map(destination).transpose()?;
@@ -121,6 +128,7 @@ impl Launch {
             },
             countdown: args.checkpoint_at,
             keep_scratch: args.keep_scratch,
+            key,
         })
     }
 
@@ -158,6 +166,7 @@ impl Launch {
             mounts: mounts::for_engine(&record.mounts),
             scratch,
             countdown: self.countdown,
+            key: self.key.clone(),
             ..Settings::new(stdio)
         })
     }

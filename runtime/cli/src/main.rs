@@ -5,6 +5,7 @@ mod determinism;
 mod exit;
 mod failure;
 mod home;
+mod key;
 mod launch;
 mod mounts;
 mod output;

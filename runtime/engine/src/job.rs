@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use wherry_instrument::Options;
 use wherry_snapshot::{
-    self as snapshot, Accounting, Contents, Digest, Lineage, Phase, Profile, Reader, Summary,
+    self as snapshot, Accounting, Contents, Digest, Key, Lineage, Phase, Profile, Reader, Summary,
     Workload, Writer,
 };
 use wherry_wasi::{Wasi, WasiConfig, WasiState};
@@ -34,6 +34,7 @@ pub struct Job {
     /// If the job is deterministic.
     profile: Option<Profile>,
     history: History,
+    key: Option<Key>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Job {
         let profile = profile::of_new(&command, &settings)?;
         let form = form(false, settings.countdown, profile);
         let mut instance = Instance::new(module, form, settings.limits.memory_bytes)?;
-        let countdown = settings.countdown;
+        let (countdown, key) = (settings.countdown, settings.key.clone());
         let manifest = command.manifest;
         let portable = portable_settings(&command, &settings);
         let config = wasi_config(command, settings, control)?;
@@ -77,6 +78,7 @@ impl Job {
             lineage: Lineage::default(),
             profile,
             history: History::default(),
+            key,
         })
     }
 
@@ -100,6 +102,8 @@ impl Job {
         let mut instance = Instance::new(module, form, limits.memory_bytes)?;
         restore_instance(&mut instance, checkpoint)?;
         let countdown = settings.countdown;
+        // What was encrypted stays so.
+        let key = settings.key.clone().or(checkpoint.key().cloned());
         let command = Command {
             deterministic: profile.map(|profile| profile.start_time),
             ..Command::default()
@@ -125,6 +129,7 @@ impl Job {
             },
             profile,
             history: History::default(),
+            key,
         })
     }
 
@@ -197,9 +202,10 @@ impl Job {
         };
         let execution = capture::execution(&mut self.instance, phase)?;
         let held = self.history.freeze(&self.instance, extent)?;
-        let mut writer = match &held.base {
-            Some(base) => Writer::delta(out, base)?,
-            None => Writer::new(out)?,
+        let mut writer = match (&self.key, &held.base) {
+            (Some(key), base) => Writer::sealed(out, base.as_ref(), key)?,
+            (None, Some(base)) => Writer::delta(out, base)?,
+            (None, None) => Writer::new(out)?,
         };
         let wasi = self.instance.wasi()?.save(&mut writer)?;
         let sequence = self.lineage.sequence.saturating_add(1);
@@ -240,8 +246,17 @@ impl Job {
     }
 
     /// Lets checkpoints build on the one that the job was resumed from, before it runs.
+    /// They do not if they are encrypted and that one is not.
     pub fn build_on<R: Read + Seek>(&mut self, resumed: &Reader<R>) {
-        self.history.build_on(resumed.base());
+        if resumed.key() == self.key.as_ref() {
+            self.history.build_on(resumed.base());
+        }
+    }
+
+    /// What its checkpoints are encrypted with, if they are.
+    #[must_use]
+    pub fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
     }
 
     /// The number of the job's last checkpoint, over its whole life; 0 if there was none.

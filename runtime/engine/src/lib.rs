@@ -49,3 +49,4 @@ pub use module::Module;
 pub use outcome::{BacktraceFrame, Outcome, Reason, Trap, TrapKind};
 pub use settings::{Command, Input, Limits, Mount, Output, Scratch, Settings, Stdio};
 pub use verify::{Rerun, Verification, verify};
+pub use wherry_snapshot::Key;

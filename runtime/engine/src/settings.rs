@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wherry_snapshot::Digest;
+use wherry_snapshot::{Digest, Key};
 pub use wherry_wasi::{Input, Mount, Output, Scratch, Stdio};
 
 /// How a program is started. Its arguments, environment and seed travel with the job.
@@ -34,6 +34,9 @@ pub struct Settings {
     /// Limits over the whole life of the job. When it is resumed, a limit that is given here
     /// replaces the one it was started with, and one that is not stays.
     pub limits: Limits,
+    /// What checkpoints are encrypted with. A job that is resumed from one that is encrypted
+    /// keeps its key if there is none here.
+    pub key: Option<Key>,
     /// Stop at exactly the nth safepoint executed from here on, counted from 1. The same
     /// program with the same input stops at the same place; it runs slower.
     pub countdown: Option<u64>,
@@ -48,6 +51,7 @@ impl Settings {
             scratch: None,
             stdio,
             limits: Limits::default(),
+            key: None,
             countdown: None,
         }
     }

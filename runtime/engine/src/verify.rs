@@ -73,7 +73,8 @@ pub fn verify<A: Read + Seek + Send, B: Read + Seek + Send>(
     let result = match job.run()? {
         Outcome::Stopped(Reason::Countdown) => {
             job.checkpoint(&mut capture)?;
-            compare(later, &Reader::open(capture)?)?
+            let found = Reader::open_sealed(capture, job.key(), |_| Ok(None))?;
+            compare(later, &found)?
         }
         outcome => Rerun::Ended(outcome),
     };

@@ -5,17 +5,18 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use wherry_snapshot::{Digest, Error, Outline, Reader};
+use wherry_snapshot::{Digest, Error, Key, Outline, Reader};
 
 use crate::Checkpoint;
 use crate::checkpoints::Standing;
 
-/// Opens a checkpoint, and those that it builds on from the same directory.
+/// Opens a checkpoint, and those that it builds on from the same directory, with the key that
+/// they may be encrypted with.
 ///
 /// # Errors
-/// As [`Reader::open_with`].
-pub fn open_checkpoint(path: &Path) -> Result<Reader<File>, Error> {
-    Reader::open_with(File::open(path)?, |base| find(path, base))
+/// As [`Reader::open_sealed`].
+pub fn open_checkpoint(path: &Path, key: Option<&Key>) -> Result<Reader<File>, Error> {
+    Reader::open_sealed(File::open(path)?, key, |base| find(path, base))
 }
 
 /// The file beside `path` with this digest.

@@ -7,13 +7,13 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Seek};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
-use wherry_snapshot::{Contents, Digest, hex};
+use wherry_snapshot::{Digest, Key, Reader, hex};
 
 use crate::{Checkpointed, Error, Record};
 
@@ -70,18 +70,25 @@ impl Checkpoint {
     /// Checks that what was read from the file is this checkpoint of the job.
     ///
     /// # Errors
-    /// [`Error::OtherCheckpoint`] if it is of another module, or not what was written there.
-    pub fn check(&self, record: &Record, found: &Contents, state: &Digest) -> Result<(), Error> {
-        let text = |digest: &Digest| format!("sha256:{}", hex(digest));
-        let module = text(&found.workload.module);
+    /// [`Error::OtherCheckpoint`] if it is of another module, not what was written there, or
+    /// not encrypted though the job's checkpoints are.
+    pub fn check<R: Read + Seek>(&self, record: &Record, file: &Reader<R>) -> Result<(), Error> {
+        let found = file.contents();
+        let text = |digest: &Digest| state_name(digest, file.key());
+        let state = text(&file.state_digest());
+        let module = state_name(&found.workload.module, None);
         if module != record.module {
             return Err(self.is_other(format!("it is of the module {module}")));
         }
         if let Some(noted) = &self.noted
-            && noted.state_digest != text(state)
+            && noted.state_digest != state
             && !self.is_successor(record, found.lineage.parent.as_ref().map(text).as_ref())
         {
-            return Err(self.is_other(format!("its state is {}", text(state))));
+            return Err(self.is_other(format!("its state is {state}")));
+        }
+        // One that was noted may be from before the job had its key.
+        if record.key.is_some() && file.key().is_none() && self.noted.is_none() {
+            return Err(self.is_other("it is not encrypted".to_owned()));
         }
         let sequence = found.lineage.sequence;
         if self.standing == Standing::Own && self.sequence != 0 && self.sequence != sequence {
@@ -112,6 +119,16 @@ impl fmt::Display for Aside {
             Aside::Damaged => "damaged",
             Aside::Superseded => "superseded",
         })
+    }
+}
+
+/// How a state is named where everybody can read it: by its digest, or if it is encrypted by
+/// something that says nothing to whoever has not got the key.
+#[must_use]
+pub fn state_name(state: &Digest, key: Option<&Key>) -> String {
+    match key {
+        Some(key) => format!("keyed-sha256:{}", hex(&key.name(state))),
+        None => format!("sha256:{}", hex(state)),
     }
 }
 

@@ -25,7 +25,7 @@ mod supervisor;
 mod writing;
 
 pub use bases::open_checkpoint;
-pub use checkpoints::{Aside, Checkpoint, Standing};
+pub use checkpoints::{Aside, Checkpoint, Standing, state_name};
 pub use control::{ControlSocket, ask};
 pub use error::Error;
 pub use gc::{Finding, Leftover};

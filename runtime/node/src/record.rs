@@ -41,6 +41,9 @@ pub struct Record {
     pub checkpoints: Vec<Checkpointed>,
     /// Which of its own checkpoints it keeps.
     pub retention: Retention,
+    /// The name of the key that its checkpoints are encrypted with, if they are.
+    #[serde(default)]
+    pub key: Option<String>,
 }
 
 /// A directory of the host that a job has.
@@ -105,7 +108,7 @@ pub struct Checkpointed {
     pub sequence: u64,
     /// The file.
     pub path: PathBuf,
-    /// Identifies the state, `sha256:…`.
+    /// Identifies the state, `sha256:…`; of a checkpoint that is encrypted, `keyed-sha256:…`.
     pub state_digest: String,
     /// Length of the file in bytes.
     pub bytes: u64,
@@ -172,6 +175,7 @@ impl Record {
             status: Status::running(),
             checkpoints: Vec::new(),
             retention: Retention::default(),
+            key: None,
         }
     }
 

@@ -7,12 +7,12 @@ use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use wherry_engine::{Capture, Checkpoint, Job, NewFile};
-use wherry_snapshot::hex;
+use wherry_snapshot::Key;
 
 use crate::record::now;
 use crate::requests::CheckpointRequest;
 use crate::retention::delete;
-use crate::{ActiveJob, Answer, Checkpointed, Error, Event, Form, Requests};
+use crate::{ActiveJob, Answer, Checkpointed, Error, Event, Form, Requests, state_name};
 
 /// What both the supervisor and who writes in the background work on.
 pub(crate) struct Shared<'a> {
@@ -61,6 +61,7 @@ impl<'a> Shared<'a> {
         let capture = file.handle().and_then(|file| job.capture(file, extent));
         Ok(Captured {
             capture: capture.map_err(refused)?,
+            key: job.key().cloned(),
             file,
             path,
             is_own,
@@ -105,6 +106,7 @@ pub(crate) enum Pause {
 /// The state of a job, and the file that it goes to.
 pub(crate) struct Captured {
     capture: Capture<File>,
+    key: Option<Key>,
     file: NewFile,
     path: PathBuf,
     is_own: bool,
@@ -128,6 +130,7 @@ impl Captured {
     fn write(self, pause: Pause) -> Result<Written, Error> {
         let Captured {
             capture,
+            key,
             file,
             path,
             is_own,
@@ -153,7 +156,7 @@ impl Captured {
         let done = Checkpointed {
             sequence: checkpoint.sequence,
             path,
-            state_digest: format!("sha256:{}", hex(&summary.state_digest)),
+            state_digest: state_name(&summary.state_digest, key.as_ref()),
             bytes: summary.bytes,
             raw_bytes: summary.chunk_bytes,
             pause_us: microseconds(pause),

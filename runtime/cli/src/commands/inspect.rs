@@ -14,13 +14,15 @@ use wherry_packager::{Digest, ModuleSummary, validate_module};
 
 use super::{Context, ps};
 use crate::failure::Refusal;
+use crate::key::KeyArgs;
 use crate::output::{size, time};
 use crate::{exit, workload};
 
 /// Show what an artifact, a module, a checkpoint or a job is
 ///
 /// Of a checkpoint: the call stack with its values, the memories, globals and tables, the
-/// open files, clocks, limits and what the job has used so far.
+/// open files, clocks, limits and what the job has used so far. Of one that is encrypted, without
+/// its key, which key that is and how large the sections are.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -31,6 +33,8 @@ pub(crate) struct Inspect {
     /// The module of a checkpoint, for the names of its functions [default: that of the store]
     #[arg(long, value_name = "MODULE.wasm")]
     module: Option<PathBuf>,
+    #[command(flatten)]
+    key: KeyArgs,
     /// What to show
     #[arg(value_name = "REF|MODULE.wasm|CHECKPOINT|JOB")]
     what: String,
@@ -62,7 +66,8 @@ impl Inspect {
             .and_then(|file| file.take(8).read_to_end(&mut magic))
             .with_context(|| format!("cannot read {}", path.display()))?;
         if magic == CHECKPOINT_MAGIC {
-            checkpoint::show(context, path, self.module.as_deref())
+            let key = self.key.load()?;
+            checkpoint::show(context, path, self.module.as_deref(), key.as_ref())
         } else if magic.starts_with(b"\0asm") {
             show_module(context, path)
         } else {

@@ -9,6 +9,7 @@ mod images;
 mod init;
 mod inspect;
 mod jobs;
+mod key;
 mod kill;
 mod login;
 mod logout;
@@ -81,6 +82,7 @@ enum Verb {
     Kill(kill::Kill),
     Jobs(jobs::Jobs),
     Gc(gc::Gc),
+    Key(key::Key),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
     Init(init::Init),
@@ -124,6 +126,7 @@ pub(crate) fn run(cli: Cli, started: Instant) -> anyhow::Result<u8> {
         Verb::Kill(verb) => verb.execute(context),
         Verb::Jobs(verb) => verb.execute(context),
         Verb::Gc(verb) => verb.execute(context),
+        Verb::Key(verb) => verb.execute(context),
         Verb::Inspect(verb) => verb.execute(context),
         Verb::Init(verb) => verb.execute(context),
         Verb::Pack(verb) => verb.execute(context),

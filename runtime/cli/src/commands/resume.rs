@@ -10,7 +10,9 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
 use wherry_engine::{Job, Settings};
-use wherry_node::{ActiveJob, ControlSocket, JobInfo, MountRecord, Record, State, open_checkpoint};
+use wherry_node::{
+    ActiveJob, ControlSocket, JobInfo, MountRecord, Record, State, open_checkpoint, state_name,
+};
 use wherry_snapshot::{Contents, Reader};
 use wherry_wasi::WasiState;
 
@@ -88,8 +90,8 @@ impl Resume {
     fn file(&self, context: &Context, launch: Launch) -> anyhow::Result<u8> {
         let path = Path::new(&self.what);
         let failed = || format!("cannot resume {}", path.display());
-        let reader = open(path).with_context(failed)?;
-        let digest = text_of(&reader.state_digest());
+        let reader = open_checkpoint(path, launch.key.as_ref()).with_context(failed)?;
+        let digest = state_name(&reader.state_digest(), reader.key());
         let known = context.home.jobs().with_checkpoint(&digest)?;
         // Whoever lends directories lends all of them.
         let had = known.as_ref().filter(|_| self.dir.is_empty());
@@ -162,6 +164,7 @@ impl Resume {
             workload::keep(&context.home, &ready.wasm)?;
         }
         active.record.retention = self.checkpoints.retention(active.record.retention);
+        active.record.key = ready.job.key().map(|key| key.id().to_string());
         active.begin()?;
         if context.output.json {
             output::note(json!({ "event": "resumed", "from": from, "damaged": damaged }));
@@ -185,10 +188,6 @@ impl Resume {
         }
         Ok(mounts)
     }
-}
-
-fn open(path: &Path) -> anyhow::Result<Reader<File>> {
-    Ok(open_checkpoint(path)?)
 }
 
 /// Takes over the job that the checkpoint is the last one of; otherwise this is another job.

@@ -89,6 +89,7 @@ impl Run {
         record.retention = self.checkpoints.retention(record.retention);
         let deterministic = self.determinism.start(&runnable.config)?;
         launch.check(deterministic.is_some())?;
+        record.key = launch.key.as_ref().map(|key| key.id().to_string());
         let command = Command {
             args: record.args.clone(),
             env: self.environment(&runnable),

@@ -8,11 +8,12 @@ use clap::Args;
 use serde_json::{Value, json};
 use wherry_engine::{Difference, Outcome, Rerun, Scratch, Settings, Stdio, Verification};
 use wherry_node::open_checkpoint;
-use wherry_snapshot::{Contents, Reader};
+use wherry_snapshot::{Contents, Key, Reader};
 
 use super::Context;
 use super::resume::scratch_of;
 use crate::exit;
+use crate::key::KeyArgs;
 use crate::mounts::{self, DirArg};
 use crate::output::table;
 use crate::workload::{module_of_checkpoint, text_of};
@@ -39,6 +40,8 @@ pub(crate) struct Verify {
     /// The module, if it is not in the store
     #[arg(long, value_name = "MODULE.wasm")]
     module: Option<PathBuf>,
+    #[command(flatten)]
+    key: KeyArgs,
     /// The checkpoint to start from
     #[arg(value_name = "EARLIER", help_heading = "Arguments")]
     earlier: PathBuf,
@@ -52,6 +55,8 @@ const COMPARED: [&str; 5] = ["workload", "execution", "memories", "wasi", "profi
 
 impl Verify {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<u8> {
+        let key = self.key.load()?;
+        let open = |path| open(path, key.as_ref());
         let (earlier, later) = (open(&self.earlier)?, open(&self.later)?);
         let contents = earlier.contents();
         let digest = &contents.workload.module;
@@ -90,9 +95,9 @@ impl Verify {
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<Reader<File>> {
+fn open(path: &Path, key: Option<&Key>) -> anyhow::Result<Reader<File>> {
     let failed = || format!("cannot verify {}", path.display());
-    open_checkpoint(path).with_context(failed)
+    open_checkpoint(path, key).with_context(failed)
 }
 
 /// What a checkpoint says and nobody can check.

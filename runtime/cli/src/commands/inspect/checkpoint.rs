@@ -9,7 +9,9 @@ use anyhow::Context as _;
 use serde::Serialize;
 use wherry_engine::{Engine, EngineConfig};
 use wherry_node::open_checkpoint;
-use wherry_snapshot::{Contents, Frame, Memory, Phase, Reader, Slot, Value};
+use wherry_snapshot::{
+    Contents, Frame, Key, Memory, Outline, Phase, Reader, SectionInfo, Slot, Value,
+};
 
 use super::state::{self, Host};
 use crate::commands::Context;
@@ -27,6 +29,7 @@ struct View {
     sequence: u64,
     parent: Option<String>,
     file_bytes: u64,
+    encrypted_with: Option<String>,
     phase: &'static str,
     /// Innermost last.
     frames: Vec<FrameView>,
@@ -96,15 +99,65 @@ struct Section {
 }
 
 /// Shows the checkpoint in the file at `path`.
-pub(super) fn show(context: &Context, path: &Path, module: Option<&Path>) -> anyhow::Result<()> {
+pub(super) fn show(
+    context: &Context,
+    path: &Path,
+    module: Option<&Path>,
+    key: Option<&Key>,
+) -> anyhow::Result<()> {
     let failed = || format!("cannot show {}", path.display());
-    let file = File::open(path).with_context(failed)?;
+    let mut file = File::open(path).with_context(failed)?;
     let length = file.metadata().with_context(failed)?.len();
-    let reader = open_checkpoint(path).with_context(failed)?;
+    let reader = match open_checkpoint(path, key) {
+        Err(wherry_snapshot::Error::KeyNeeded { key }) => {
+            let outline = Outline::read(&mut file).with_context(failed)?;
+            return show_outline(context, &key.to_string(), &outline, length);
+        }
+        reader => reader.with_context(failed)?,
+    };
     let names = function_names(context, module, reader.contents())?;
     let view = View::of(&reader, &names, length)?;
     let value = serde_json::to_value(&view)?;
     context.output.result(&value, view.text())
+}
+
+/// What can be seen without the key.
+fn show_outline(
+    context: &Context,
+    key: &str,
+    outline: &Outline,
+    file_bytes: u64,
+) -> anyhow::Result<()> {
+    let sections: Vec<_> = outline.sections.iter().map(Section::of).collect();
+    let mut text = format!("encrypted with the key {key}, which shows more with --key FILE\n");
+    // Writing to a string cannot fail.
+    let _ = write_sections(&mut text, file_bytes, &sections);
+    let bases: Vec<_> = outline.bases.iter().map(text_of).collect();
+    let value = serde_json::json!({
+        "encrypted_with": key,
+        "file_digest": text_of(&outline.file),
+        "bases": bases,
+        "file_bytes": file_bytes,
+        "sections": sections,
+    });
+    context.output.result(&value, text.trim_end())
+}
+
+fn write_sections(out: &mut String, file_bytes: u64, sections: &[Section]) -> std::fmt::Result {
+    writeln!(out, "\nfile        {}", size(file_bytes))?;
+    for section in sections {
+        writeln!(out, "  {:<14} {}", section.name, size(section.bytes))?;
+    }
+    Ok(())
+}
+
+impl Section {
+    fn of(section: &SectionInfo) -> Self {
+        Section {
+            name: section.name.clone(),
+            bytes: section.length,
+        }
+    }
 }
 
 /// The names of functions, as far as the module is known. Without it there are none.
@@ -135,10 +188,6 @@ impl View {
     ) -> anyhow::Result<Self> {
         let contents = reader.contents();
         let execution = &contents.execution;
-        let sections = reader.sections().into_iter().map(|section| Section {
-            name: section.name,
-            bytes: section.length,
-        });
         let globals = execution.globals.iter().map(|global| GlobalView {
             index: global.index,
             r#type: type_of(&global.value),
@@ -176,7 +225,8 @@ impl View {
             host: state::describe(&contents.wasi)?,
             accounting: contents.accounting,
             profile: contents.profile,
-            sections: sections.collect(),
+            sections: reader.sections().iter().map(Section::of).collect(),
+            encrypted_with: reader.key().map(|key| key.id().to_string()),
         })
     }
 
@@ -212,11 +262,10 @@ impl View {
         self.write_globals(out)?;
         self.host.write(out)?;
         self.write_accounting(out)?;
-        writeln!(out, "\nfile        {}", size(self.file_bytes))?;
-        for section in &self.sections {
-            writeln!(out, "  {:<14} {}", section.name, size(section.bytes))?;
+        if let Some(key) = &self.encrypted_with {
+            writeln!(out, "\nencrypted with the key {key}")?;
         }
-        Ok(())
+        write_sections(out, self.file_bytes, &self.sections)
     }
 
     fn write_frames(&self, out: &mut String) -> std::fmt::Result {

@@ -4,10 +4,11 @@
 use anyhow::{Context as _, Error};
 use serde_json::{Value, json};
 use wherry_engine::Error as EngineError;
-use wherry_node::{ActiveJob, Checkpoint, End, Standing, Status};
+use wherry_node::{ActiveJob, Checkpoint, End, Standing, Status, open_checkpoint};
+use wherry_snapshot::{Error as SnapshotError, Key};
 use wherry_wasi::RestoreError;
 
-use super::{Ready, Resume, open, scratch_of};
+use super::{Ready, Resume, scratch_of};
 use crate::commands::Context;
 use crate::exit;
 use crate::failure::{self, Refusal, warn};
@@ -36,6 +37,7 @@ impl Resume {
         let job = job.with_context(|| format!("`{name}` is neither a file nor a job"))?;
         let mut active = job.activate()?;
         refuse_ended(&active)?;
+        require_key(&active, launch.key.as_ref())?;
         let candidates = self.candidates(&active)?;
         let socket = launch.listen(&active)?;
         let mut damaged = Vec::new();
@@ -118,10 +120,16 @@ impl Resume {
         active: &mut ActiveJob,
         candidate: &Checkpoint,
     ) -> Result<Ready, Refused> {
-        let reader = open(&candidate.path).map_err(Refused::Damaged)?;
+        let reader = open_checkpoint(&candidate.path, launch.key.as_ref());
+        let reader = reader.map_err(|error| match error {
+            SnapshotError::KeyNeeded { .. } | SnapshotError::WrongKey { .. } => {
+                Refused::Elsewhere(error.into())
+            }
+            error => Refused::Damaged(error.into()),
+        })?;
         let contents = reader.contents();
         candidate
-            .check(&active.record, contents, &reader.state_digest())
+            .check(&active.record, &reader)
             .map_err(|error| Refused::Damaged(error.into()))?;
         let wasm = self.module_of(context, contents);
         let wasm = wasm.map_err(Refused::Elsewhere)?;
@@ -177,6 +185,26 @@ fn refuse_ended(active: &ActiveJob) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// What was encrypted once is not written in the clear because somebody forgot the key.
+fn require_key(active: &ActiveJob, given: Option<&Key>) -> anyhow::Result<()> {
+    let (id, given) = (&active.record.id, given.map(|key| key.id().to_string()));
+    let Some(wanted) = &active.record.key else {
+        return Ok(());
+    };
+    let (code, message) = match given {
+        Some(given) if given == *wanted => return Ok(()),
+        Some(given) => {
+            let message = format!("the job {id} is encrypted with the key {wanted}, not {given}");
+            (exit::NO_PERMISSION, message)
+        }
+        None => {
+            let message = format!("the job {id} is encrypted with the key {wanted}");
+            (exit::CONFIG, message)
+        }
+    };
+    Err(Refusal::new(code, message).hint(failure::GIVE_KEY).into())
 }
 
 /// Whether the file is to blame: not the machine, or what it lends the job.
