@@ -13,8 +13,8 @@ use std::time::Duration;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use wherry_snapshot::{
-    Accounting, Base, CHUNK_SIZE, Contents, Execution, Lineage, Memory, Phase, Reader, Settings,
-    Workload, Writer, Written,
+    Accounting, Base, CHUNK_SIZE, Contents, Execution, Key, Lineage, Memory, Phase, Reader,
+    Settings, Workload, Writer, Written,
 };
 
 /// One page in so many changes between two checkpoints.
@@ -85,9 +85,15 @@ fn write(path: &Path, memory: &[u8], base: Option<(&Base, &[u64])>) -> Written {
     written
 }
 
+fn complete(mut writer: Writer<&File>, memory: &[u8]) -> Written {
+    let memory = writer.memory(memory, None).expect("it is stored");
+    writer.finish(&contents(memory)).expect("it is complete")
+}
+
 fn bench_memory(group: &mut BenchmarkGroup<'_, WallTime>, directory: &Path, memory: &mut [u8]) {
-    let (full, delta, copy) = (
+    let (full, sealed, delta, copy) = (
         directory.join("full"),
+        directory.join("sealed"),
         directory.join("delta"),
         directory.join("copy"),
     );
@@ -100,6 +106,15 @@ fn bench_memory(group: &mut BenchmarkGroup<'_, WallTime>, directory: &Path, memo
     });
     group.bench_function("write, fsync", |bencher| {
         bencher.iter(|| write(&full, memory, None));
+    });
+    let key = Key::new([7; 32]);
+    group.bench_function("write encrypted, fsync", |bencher| {
+        bencher.iter(|| {
+            let file = File::create(&sealed).expect("it is created");
+            let writer = Writer::sealed(&file, None, &key).expect("it begins");
+            complete(writer, memory);
+            file.sync_all().expect("it is on the disk");
+        });
     });
     let base = write(&full, memory, None).base;
     let pages = memory.len() / CHUNK_SIZE;
@@ -126,7 +141,8 @@ fn bench_memory(group: &mut BenchmarkGroup<'_, WallTime>, directory: &Path, memo
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let find = |_: &[u8; 32]| Ok(Some(open(&full)));
-                let reader = Reader::open_with(open(path), find).expect("it is complete");
+                let reader = Reader::open_sealed(open(path), Some(&key), find);
+                let reader = reader.expect("it is complete");
                 let memory = &reader.contents().memories[0];
                 reader
                     .restore_memory(memory, &mut target)
@@ -135,6 +151,7 @@ fn bench_memory(group: &mut BenchmarkGroup<'_, WallTime>, directory: &Path, memo
         });
     };
     restore("restore", &full);
+    restore("restore encrypted", &sealed);
     restore("restore delta", &delta);
     assert!(target == memory, "what was restored is what was written");
     say_sizes(&full, &delta);
