@@ -65,7 +65,8 @@ fn survives(name: &str, args: &[&str]) -> Result<()> {
             1 + random.below(1 << bits)
         });
         let (found, stopped) = program.in_legs(legs.take(left)).context("in legs")?;
-        ensure!(stopped > 0, "it passes no safepoint");
+        // A first leg may be longer than a short program.
+        ensure!(runs < 20 + captures, "it passes too few safepoints");
         ensure!(
             found == expected,
             "WHERRY_SEED={seed}: after {stopped} stops, {} instead of {}",
