@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::config::ConfigError;
 use crate::digest::{Digest, DigestError};
 
-pub use read::{Document, Runnable};
-pub(crate) use write::{Annotations, Written, bare_module, full_workload};
+pub use read::{Document, Layer, Runnable};
+pub(crate) use write::{Annotations, Written, bare_module, full_workload, referrer};
 
 /// The largest manifest, index or config that is read, in bytes. Registries refuse larger ones.
 pub const MAX_DOCUMENT_SIZE: u64 = 4 << 20;
@@ -23,6 +23,8 @@ pub mod media_type {
     pub const WORKLOAD_CONFIG: &str = "application/vnd.wherry.workload.config.v1+json";
     /// Config of the CNCF wasm artifact.
     pub const WASM_CONFIG: &str = "application/vnd.wasm.config.v0+json";
+    /// Config of an artifact that has none: `{}`.
+    pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
     /// A module, as the CNCF wasm artifact has it.
     pub const WASM: &str = "application/wasm";
     /// OCI image manifest.

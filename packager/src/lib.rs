@@ -20,7 +20,9 @@ mod reference;
 mod store;
 mod workload_file;
 
-pub use artifact::{ArtifactError, Descriptor, Document, MAX_DOCUMENT_SIZE, Runnable, media_type};
+pub use artifact::{
+    ArtifactError, Descriptor, Document, Layer, MAX_DOCUMENT_SIZE, Runnable, media_type,
+};
 pub use config::{ConfigError, FieldPath, Limits, Mount, WorkloadConfig};
 pub use digest::{Digest, DigestError};
 pub use init::{InitError, Language, init};
@@ -29,7 +31,7 @@ pub use pack::{PackError, Packed, pack, pack_module};
 pub use quantity::{parse_bytes, parse_duration};
 pub use reference::{Reference, ReferenceError};
 pub use store::{
-    BlobReader, BlobWriter, Image, Ingest, Inspection, Removed, Store, StoreError, Stored, Sweep,
-    Workload,
+    Attachment, BlobReader, BlobWriter, Check, Image, Imported, Ingest, Inspection, Problem, Quota,
+    Removed, Store, StoreError, Stored, Sweep, Workload,
 };
 pub use workload_file::{WorkloadFile, WorkloadFileError};

@@ -7,16 +7,21 @@
 //! ingest/           blobs that are arriving; empty but for what a crash left
 //! index.lock        held while index.json changes
 //! blobs.lock        shared by who adds blobs, exclusive for who deletes them
+//! quota             how many bytes it may have, if that is limited
 //! ```
 //!
 //! A file becomes visible by a rename, after its bytes have reached the disk: whoever is
 //! killed, at whatever moment, leaves a store that is whole.
 
+mod archive;
+mod attachments;
 mod blobs;
+mod check;
 mod error;
 mod files;
 mod index;
 mod ingest;
+mod quota;
 mod sweep;
 
 use std::path::{Path, PathBuf};
@@ -28,9 +33,13 @@ use crate::config::WorkloadConfig;
 use crate::digest::Digest;
 use crate::reference::Reference;
 
+pub use archive::Imported;
+pub use attachments::Attachment;
 pub use blobs::{BlobReader, BlobWriter};
+pub use check::{Check, Problem};
 pub use error::StoreError;
 pub use ingest::Ingest;
+pub use quota::Quota;
 pub use sweep::Sweep;
 
 /// A content store in a directory. Cheap to clone; safe to use from several processes.
@@ -120,7 +129,8 @@ impl Store {
         &self.directory
     }
 
-    /// The entries of the index, sorted by name.
+    /// The entries of the index, sorted by name, without what is only attached to another one
+    /// (see [`Store::attachments`]).
     ///
     /// # Errors
     /// The index cannot be read.
@@ -128,30 +138,34 @@ impl Store {
         let mut images: Vec<_> = self
             .read_index()?
             .entries()
-            .map(|entry| self.image(entry))
+            .filter_map(|entry| self.image(entry).transpose())
             .collect::<Result<_, _>>()?;
         images.sort_by(|a, b| (&a.reference, &a.digest).cmp(&(&b.reference, &b.digest)));
         Ok(images)
     }
 
-    fn image(&self, entry: Result<index::Entry, StoreError>) -> Result<Image, StoreError> {
+    fn image(&self, entry: Result<index::Entry, StoreError>) -> Result<Option<Image>, StoreError> {
+        let entry = entry?;
+        let stored = self.stored(&entry.manifest.digest).ok();
+        if attachments::subject_of(&entry, stored.as_ref()).is_some() {
+            return Ok(None);
+        }
         let index::Entry {
             name: reference,
             manifest,
-        } = entry?;
-        let stored = self.stored(&manifest.digest).ok();
+        } = entry;
         let parts = stored
             .as_ref()
             .and_then(|stored| stored.document.children().ok());
         let sizes = parts.iter().flatten().map(|part| part.size);
-        Ok(Image {
+        Ok(Some(Image {
             reference,
             digest: manifest.digest,
             size: parts
                 .is_some()
                 .then(|| sizes.fold(manifest.size, u64::saturating_add)),
             artifact_type: stored.and_then(|stored| stored.document.artifact_type()),
-        })
+        }))
     }
 
     /// The manifest that `name` means: a reference, a digest, or a digest's beginning (four

@@ -1,6 +1,6 @@
 //! Reading manifests and indexes, those of other tools included.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use oci_spec::image as oci;
 use serde::Deserialize;
@@ -37,6 +37,15 @@ pub struct Runnable {
     pub module: Descriptor,
     /// The config of a full workload; none for other artifacts.
     pub config: Option<Descriptor>,
+}
+
+/// A layer of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Its bytes.
+    pub blob: Descriptor,
+    /// What the manifest says about it.
+    pub annotations: HashMap<String, String>,
 }
 
 /// What tells a manifest from an index. The two must not be confused: a document that can
@@ -152,6 +161,41 @@ impl Document {
                 .collect(),
             Kind::Index(index) => index.manifests().iter().map(TryInto::try_into).collect(),
         }
+    }
+
+    /// What it is about, if it is a referrer: a signature, a checkpoint, an SBOM.
+    #[must_use]
+    pub fn subject(&self) -> Option<Descriptor> {
+        let subject = match &self.0 {
+            Kind::Manifest(manifest) => manifest.subject(),
+            Kind::Index(index) => index.subject(),
+        };
+        subject.as_ref()?.try_into().ok()
+    }
+
+    /// The layers of a manifest, each with its annotations.
+    ///
+    /// # Errors
+    /// A digest is not SHA-256.
+    pub fn layers(&self) -> Result<Vec<Layer>, ArtifactError> {
+        let Kind::Manifest(manifest) = &self.0 else {
+            return Ok(Vec::new());
+        };
+        let layer = |layer: &oci::Descriptor| {
+            Ok(Layer {
+                blob: layer.try_into()?,
+                annotations: layer.annotations().clone().unwrap_or_default(),
+            })
+        };
+        manifest.layers().iter().map(layer).collect()
+    }
+
+    /// Whether it only says something about its subject and has no config of its own: a signature
+    /// or an attestation, which is of no use without the subject.
+    #[must_use]
+    pub fn is_attachment(&self) -> bool {
+        let has_config = |config: Descriptor| config.media_type != media_type::EMPTY;
+        self.subject().is_some() && !self.config().is_some_and(has_config)
     }
 
     /// The config of a manifest.

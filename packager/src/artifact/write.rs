@@ -1,12 +1,15 @@
 //! The two forms of an artifact. Both have the same bytes for the same inputs: no times.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use oci_spec::image as oci;
 use serde_json::json;
 
 use super::{ArtifactError, Descriptor, canonical, media_type};
 use crate::config::WorkloadConfig;
+
+/// The content of [`media_type::EMPTY`].
+const EMPTY_CONFIG: &[u8] = b"{}";
 
 /// A manifest and its config, as bytes with their descriptors.
 #[derive(Debug)]
@@ -67,6 +70,29 @@ pub(crate) fn full_workload(
     let mut manifest = manifest(&config.0, module)?;
     manifest.set_artifact_type(Some(media_type::WORKLOAD.into()));
     manifest.set_annotations(Some(annotations.to_map()));
+    Ok(Written {
+        manifest: encode(&manifest)?,
+        config,
+    })
+}
+
+/// A referrer: `content`, a blob of the type `artifact_type`, said about `subject`.
+pub(crate) fn referrer(
+    subject: &Descriptor,
+    artifact_type: &str,
+    content: &Descriptor,
+    annotations: &BTreeMap<String, String>,
+) -> Result<Written, ArtifactError> {
+    let config = (
+        Descriptor::of(media_type::EMPTY, EMPTY_CONFIG),
+        EMPTY_CONFIG.to_vec(),
+    );
+    let mut manifest = manifest(&config.0, content)?;
+    manifest.set_artifact_type(Some(artifact_type.into()));
+    manifest.set_subject(Some(subject.to_oci()?));
+    if !annotations.is_empty() {
+        manifest.set_annotations(Some(annotations.clone().into_iter().collect()));
+    }
     Ok(Written {
         manifest: encode(&manifest)?,
         config,

@@ -176,6 +176,7 @@ pub struct BlobWriter {
 
 impl BlobWriter {
     pub(super) fn create(store: &Store, blob: &Descriptor) -> Result<Self, StoreError> {
+        store.check_quota(blob.size)?;
         let directory = store.ingest_directory();
         let file = files::temporary(&directory).map_err(StoreError::io("write to", &directory))?;
         let target = store.blob_path(&blob.digest);

@@ -67,6 +67,24 @@ pub enum StoreError {
         /// What it is (at least, if it was refused while it arrived).
         actual: u64,
     },
+    /// There is no place for something.
+    #[error(
+        "the store may have {limit} bytes: it has {used}, and there is no place for {more} more"
+    )]
+    Quota {
+        /// Bytes that it may have.
+        limit: u64,
+        /// Bytes that it has.
+        used: u64,
+        /// Bytes that were to be added.
+        more: u64,
+    },
+    /// Another process uses the store.
+    #[error("the store is in use: something is being packed, pulled or imported")]
+    InUse,
+    /// A tar file is not an archive of artifacts, or could not be written.
+    #[error("the archive: {0}")]
+    Archive(String),
     /// The artifact is not one that Wherry can use.
     #[error("{digest}: {source}")]
     Artifact {

@@ -11,8 +11,8 @@ use super::error::StoreError;
 use crate::artifact::MAX_DOCUMENT_SIZE;
 
 /// Marks a directory as a layout.
-const MARKER: &str = "oci-layout";
-const MARKER_TEXT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+pub(super) const MARKER: &str = "oci-layout";
+pub(super) const MARKER_TEXT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 const VERSION: &str = "1.0.0";
 
 #[derive(serde::Deserialize)]
@@ -102,6 +102,18 @@ pub(super) fn publish(file: NamedTempFile, path: &Path) -> Result<(), StoreError
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(StoreError::io("sync", directory))
+}
+
+/// The files in `directory`, sorted by name; none if there is no such directory.
+pub(super) fn list(directory: &Path) -> Result<Vec<fs::DirEntry>, StoreError> {
+    let failed = StoreError::io("read", directory);
+    let mut entries: Vec<_> = match fs::read_dir(directory).and_then(Iterator::collect) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(failed(error)),
+    };
+    entries.sort_by_key(fs::DirEntry::file_name);
+    Ok(entries)
 }
 
 /// The file to lock for `name`; the lock is held while the file is open.

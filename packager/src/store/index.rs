@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use oci_spec::image as oci;
+use serde_json::Value;
 
 use super::error::StoreError;
-use super::{Store, files};
+use super::{Store, Stored, attachments, files};
 use crate::artifact::{Descriptor, canonical};
 use crate::digest::{Digest, excerpt};
 use crate::reference::Reference;
@@ -34,13 +35,13 @@ impl Store {
             path: path.clone(),
             reason: format!("is damaged: {reason}"),
         };
-        let document = match files::read_small(&path)? {
-            Some(bytes) => {
-                serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?
+        match files::read_small(&path)? {
+            Some(bytes) => Index::parse(&bytes).map_err(damaged),
+            None => {
+                let document = empty().map_err(|error| damaged(error.to_string()))?;
+                Ok(Index { document })
             }
-            None => empty().map_err(|error| damaged(error.to_string()))?,
-        };
-        Ok(Index { document })
+        }
     }
 
     /// Changes the index: no other process does so at the same time, and a reader sees it
@@ -75,18 +76,27 @@ fn empty() -> Result<oci::ImageIndex, oci_spec::OciSpecError> {
 }
 
 impl Index {
+    /// Reads an index. Returns what is wrong with it if it is none.
+    pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
+        let document = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        Ok(Self { document })
+    }
+
+    /// Leaves out the entries that can be read and are not wanted.
+    pub(super) fn keep(&mut self, is_wanted: impl Fn(&Entry) -> bool) {
+        let mut manifests = self.document.manifests().clone();
+        manifests.retain(|descriptor| entry_of(descriptor).map_or(true, |entry| is_wanted(&entry)));
+        self.document.set_manifests(manifests);
+    }
+
+    /// The name of the entry that `name` means; none if that is a digest.
+    pub(super) fn name_of(&self, name: &str) -> Option<String> {
+        self.entry_name(name)
+    }
+
     /// The entries, each with what is wrong with it if it is not usable.
     pub(super) fn entries(&self) -> impl Iterator<Item = Result<Entry, StoreError>> {
-        self.document.manifests().iter().map(|descriptor| {
-            let manifest = descriptor.try_into().map_err(|error| StoreError::Layout {
-                path: FILE.into(),
-                reason: format!("has an entry that is refused: {error}"),
-            })?;
-            Ok(Entry {
-                name: name_of(descriptor).map(ToOwned::to_owned),
-                manifest,
-            })
-        })
+        self.document.manifests().iter().map(entry_of)
     }
 
     /// See [`Store::resolve`].
@@ -112,16 +122,19 @@ impl Index {
         }
     }
 
-    /// Adds `manifest` under `name`, or without a name if it has no entry yet.
+    /// Adds `manifest` under `name`, or without a name if it has no entry yet. A referrer has its
+    /// artifact type beside it.
     pub(super) fn insert(
         &mut self,
         manifest: &Descriptor,
+        artifact_type: Option<&str>,
         name: Option<&str>,
     ) -> Result<(), StoreError> {
         let mut entry = manifest.to_oci().map_err(|source| StoreError::Artifact {
             digest: manifest.digest,
             source,
         })?;
+        entry.set_artifact_type(artifact_type.map(Into::into));
         let mut manifests = self.document.manifests().clone();
         if let Some(name) = name {
             entry.set_annotations(Some(HashMap::from([(
@@ -178,6 +191,28 @@ impl Index {
             .into_iter()
             .find(|candidate| names.contains(&candidate.as_str()))
     }
+}
+
+fn entry_of(descriptor: &oci::Descriptor) -> Result<Entry, StoreError> {
+    let manifest = descriptor.try_into().map_err(|error| StoreError::Layout {
+        path: FILE.into(),
+        reason: format!("has an entry that is refused: {error}"),
+    })?;
+    Ok(Entry {
+        name: name_of(descriptor).map(ToOwned::to_owned),
+        manifest,
+    })
+}
+
+/// The entry of a manifest in an index that goes elsewhere.
+pub(super) fn entry(stored: &Stored, name: Option<&str>) -> Result<Value, StoreError> {
+    let mut index = Index {
+        document: empty().map_err(|error| StoreError::Archive(error.to_string()))?,
+    };
+    let artifact_type = attachments::type_of(stored);
+    index.insert(&stored.descriptor, artifact_type.as_deref(), name)?;
+    serde_json::to_value(&index.document.manifests()[0])
+        .map_err(|error| StoreError::Archive(error.to_string()))
 }
 
 /// Leaves out the nameless entries of manifests that have another entry.
@@ -280,13 +315,13 @@ mod tests {
         };
         let [old, new] =
             ["old", "new"].map(|text| Descriptor::of(media_type::MANIFEST, text.as_bytes()));
-        index.insert(&old, Some("a:1")).unwrap();
-        index.insert(&new, Some("a:1")).unwrap();
+        index.insert(&old, None, Some("a:1")).unwrap();
+        index.insert(&new, None, Some("a:1")).unwrap();
         assert_eq!(index.resolve("a:1").unwrap(), new.digest);
         assert_eq!(index.resolve(&old.digest.to_string()).unwrap(), old.digest);
         assert_eq!(index.entries().count(), 2);
-        index.insert(&old, Some("a:2")).unwrap();
-        index.insert(&old, None).unwrap();
+        index.insert(&old, None, Some("a:2")).unwrap();
+        index.insert(&old, None, None).unwrap();
         assert_eq!(index.entries().count(), 2);
         assert_eq!(
             index.remove("a:2").unwrap(),

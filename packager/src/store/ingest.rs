@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 
 use super::error::StoreError;
-use super::{BlobWriter, Store, files};
+use super::{BlobWriter, Store, attachments, files};
 use crate::artifact::Descriptor;
 use crate::reference::Reference;
 
@@ -84,7 +84,9 @@ impl Ingest {
         reference: Option<&Reference>,
     ) -> Result<(), StoreError> {
         let name = reference.and_then(Reference::store_name);
+        let stored = self.store.stored(&manifest.digest).ok();
+        let artifact_type = stored.as_ref().and_then(attachments::type_of);
         self.store
-            .update_index(|index| index.insert(manifest, name.as_deref()))
+            .update_index(|index| index.insert(manifest, artifact_type.as_deref(), name.as_deref()))
     }
 }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirEntry, TryLockError};
-use std::path::Path;
 
 use super::error::StoreError;
-use super::index::Index;
+use super::index::{Entry, Index};
 use super::ingest::BLOBS_LOCK;
-use super::{Store, files};
+use super::{Store, attachments, files};
 use crate::artifact::Descriptor;
 use crate::digest::Digest;
 
@@ -44,10 +43,26 @@ impl Store {
                 ));
             }
         }
-        match self.blobs_in_use(&self.read_index()?) {
-            Ok(in_use) => self.delete_all_but(&in_use, dry_run),
-            Err(error) => Ok(Sweep::Unsure(error.to_string())),
+        let in_use = match self.blobs_in_use(&self.read_index()?) {
+            Ok(in_use) => in_use,
+            Err(error) => return Ok(Sweep::Unsure(error.to_string())),
+        };
+        if !dry_run {
+            // First the entries, then what they lead to: a crash in between leaves no gap. An
+            // entry that came meanwhile has all its blobs, which are in nobody's way.
+            self.update_index(|index| {
+                index.keep(|entry| {
+                    in_use.contains(&entry.manifest.digest) || !self.is_attached(entry)
+                });
+                Ok(())
+            })?;
         }
+        self.delete_all_but(&in_use, dry_run)
+    }
+
+    fn is_attached(&self, entry: &Entry) -> bool {
+        let stored = self.stored(&entry.manifest.digest).ok();
+        attachments::subject_of(entry, stored.as_ref()).is_some()
     }
 
     /// The blobs that nothing needs any more once [`Store::remove`] has removed `name`.
@@ -64,20 +79,48 @@ impl Store {
 
     fn blobs_in_use(&self, index: &Index) -> Result<BTreeSet<Digest>, StoreError> {
         let mut in_use = BTreeSet::new();
-        let mut to_visit = Vec::new();
+        let (mut to_visit, mut attached) = (Vec::new(), Vec::new());
         for entry in index.entries() {
-            to_visit.push(entry?.manifest);
+            let entry = entry?;
+            let stored = match self.stored(&entry.manifest.digest) {
+                Ok(stored) => Some(stored),
+                Err(StoreError::MissingBlob { .. }) => None,
+                Err(error) => return Err(error),
+            };
+            match attachments::subject_of(&entry, stored.as_ref()) {
+                Some(subject) => attached.push((subject, entry.manifest)),
+                None => to_visit.push(entry.manifest),
+            }
         }
+        // What is attached to something in use is in use, and so is what is attached to that.
+        while !to_visit.is_empty() {
+            self.visit(&mut to_visit, &mut in_use)?;
+            attached.retain(|(subject, manifest)| {
+                let is_needed = in_use.contains(subject);
+                if is_needed {
+                    to_visit.push(manifest.clone());
+                }
+                !is_needed
+            });
+        }
+        Ok(in_use)
+    }
+
+    fn visit(
+        &self,
+        to_visit: &mut Vec<Descriptor>,
+        in_use: &mut BTreeSet<Digest>,
+    ) -> Result<(), StoreError> {
         while let Some(blob) = to_visit.pop() {
             if in_use.insert(blob.digest) && blob.is_document() {
                 to_visit.extend(self.children_of(&blob)?);
             }
         }
-        Ok(in_use)
+        Ok(())
     }
 
     /// What a manifest leads to; nothing if it is not here, as parts of an index may not be.
-    fn children_of(&self, manifest: &Descriptor) -> Result<Vec<Descriptor>, StoreError> {
+    pub(super) fn children_of(&self, manifest: &Descriptor) -> Result<Vec<Descriptor>, StoreError> {
         let digest = manifest.digest;
         match self.stored(&digest) {
             Ok(stored) => stored
@@ -95,7 +138,7 @@ impl Store {
         dry_run: bool,
     ) -> Result<Sweep, StoreError> {
         let (mut blobs, mut bytes) = (0, 0);
-        for entry in list(&self.blobs_directory())? {
+        for entry in files::list(&self.blobs_directory())? {
             let name = entry.file_name();
             let digest = name.to_str().and_then(Digest::from_hex);
             if digest.is_some_and(|digest| !in_use.contains(&digest)) {
@@ -104,20 +147,11 @@ impl Store {
             }
         }
         // Nobody is adding blobs: what is here was left by a crash.
-        for entry in list(&self.ingest_directory())? {
+        for entry in files::list(&self.ingest_directory())? {
             bytes += delete(&entry, dry_run)?;
         }
         Ok(Sweep::Done { blobs, bytes })
     }
-}
-
-fn list(directory: &Path) -> Result<Vec<DirEntry>, StoreError> {
-    if !directory.exists() {
-        return Ok(Vec::new());
-    }
-    fs::read_dir(directory)
-        .and_then(Iterator::collect)
-        .map_err(StoreError::io("read", directory))
 }
 
 /// Deletes a file, unless this is a `dry_run`, and returns its size.

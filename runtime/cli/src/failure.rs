@@ -311,6 +311,13 @@ fn store(error: &StoreError) -> Class {
             )),
         ),
         StoreError::Ambiguous { .. } => (exit::USAGE, None),
+        StoreError::Quota { .. } => (
+            exit::IO,
+            Some(Hint::Fixed(
+                "`wherry gc` and `wherry rm` make place; `wherry store quota SIZE` allows more",
+            )),
+        ),
+        StoreError::InUse => (exit::UNAVAILABLE, None),
         StoreError::Io { action, source, .. } if *action == "read" => (io(source), None),
         StoreError::Io { source, .. } => (writing(source), None),
         StoreError::MissingBlob { .. } | StoreError::WrongDigest { .. } => {
