@@ -101,6 +101,16 @@ impl Reference {
         }
     }
 
+    /// What has this digest in the same repository.
+    #[must_use]
+    pub fn at_digest(&self, digest: &Digest) -> Self {
+        Self {
+            tag: None,
+            digest: Some(*digest),
+            ..self.clone()
+        }
+    }
+
     /// The same artifact's name in a registry, or another one: `registry/name:tag`.
     ///
     /// # Errors

@@ -440,3 +440,35 @@ proptest! {
         let _ = (store.images(), store.resolve(&name), store.workload("a:1"), store.inspect("a:1"), store.remove("a:1"));
     }
 }
+
+#[test]
+fn what_had_arrived_of_a_blob_is_there_for_the_next_writer() {
+    let (_directory, store) = store();
+    let bytes: Vec<u8> = (0..3 << 20).map(|at: u32| at.to_le_bytes()[1]).collect();
+    let blob = Descriptor::of("application/x-test", &bytes);
+    let ingest = store.ingest().unwrap();
+    let mut first = ingest.resume(&blob).unwrap();
+    first.write(&bytes[..2 << 20]).unwrap();
+    // Who writes it at the same time has nothing of it.
+    assert_eq!(ingest.resume(&blob).unwrap().written(), 0);
+    drop(first);
+    let mut second = ingest.resume(&blob).unwrap();
+    assert_eq!(second.written(), 2 << 20);
+    second.write(&bytes[2 << 20..]).unwrap();
+    second.commit().unwrap();
+    assert!(ingest.has(&blob).unwrap());
+
+    // What is wrong is not kept, and neither is what is hardly worth it.
+    let mut wrong = ingest.resume(&blob).unwrap();
+    wrong.write(&vec![1; bytes.len()]).unwrap();
+    assert!(matches!(
+        wrong.commit(),
+        Err(StoreError::WrongDigest { .. })
+    ));
+    let mut little = ingest.resume(&blob).unwrap();
+    assert_eq!(little.written(), 0);
+    little.write(&bytes[..1000]).unwrap();
+    drop(little);
+    let left = fs::read_dir(store.directory().join("ingest")).unwrap();
+    assert_eq!(left.count(), 0);
+}

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_auth::ChallengeRef;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use reqwest::{RequestBuilder, StatusCode, Url};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 
 use crate::credentials::{Credential, Secret};
@@ -87,11 +87,16 @@ impl Session {
             return Err(self.protocol("its token server is not reached by TLS".into()));
         }
         let service = parameter(challenge, "service");
-        let answer = self
-            .token_request(realm, service.as_deref())?
-            .send()
-            .await
-            .map_err(|error| RegistryError::transport(self.registry(), error))?;
+        let mut answer = self
+            .ask_for_token(&realm, service.as_deref(), self.scopes())
+            .await?;
+        // Some refuse all of it if one of several repositories is not ours to read.
+        if let (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, [own, _, ..]) =
+            (answer.status(), self.scopes())
+        {
+            let own = std::slice::from_ref(own);
+            answer = self.ask_for_token(&realm, service.as_deref(), own).await?;
+        }
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.credential().is_none() => {
@@ -115,15 +120,35 @@ impl Session {
         }
     }
 
+    async fn ask_for_token(
+        &self,
+        realm: &Url,
+        service: Option<&str>,
+        scopes: &[String],
+    ) -> Result<Response, RegistryError> {
+        self.until_answered(async || {
+            self.token_request(realm.clone(), service, scopes)?
+                .send()
+                .await
+                .map_err(|error| RegistryError::transport(self.registry(), error))
+        })
+        .await
+    }
+
     fn token_request(
         &self,
         mut realm: Url,
         service: Option<&str>,
+        scopes: &[String],
     ) -> Result<RequestBuilder, RegistryError> {
         let mut parameters: Vec<(&str, &str)> = Vec::new();
         parameters.extend(service.map(|service| ("service", service)));
-        parameters.extend(self.scope().map(|scope| ("scope", scope)));
+        parameters.extend(scopes.iter().map(|scope| ("scope", scope.as_str())));
         if let Some(Credential::IdentityToken(token)) = self.credential() {
+            // In a form, the scopes are one parameter.
+            let scopes = scopes.join(" ");
+            parameters.retain(|(name, _)| *name != "scope");
+            parameters.extend((!scopes.is_empty()).then_some(("scope", scopes.as_str())));
             parameters.extend([
                 ("grant_type", "refresh_token"),
                 ("client_id", CLIENT_ID),

@@ -3,8 +3,12 @@
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use reqwest::StatusCode;
 use wherry_packager::{ArtifactError, Digest, ReferenceError, StoreError};
+
+use crate::patience;
 
 /// Why a registry operation failed. No message contains a credential, a token or a URL
 /// (which may be signed).
@@ -67,6 +71,8 @@ pub enum RegistryError {
         status: u16,
         /// What it says, if it says something: `: …`.
         message: String,
+        /// How long it wants us to wait before we try again.
+        retry_after: Option<Duration>,
     },
     /// What arrived has another digest than it should have.
     #[error("the registry {registry} sent {actual} instead of {expected}")]
@@ -90,9 +96,9 @@ pub enum RegistryError {
         /// How many bytes it sent, or announced.
         actual: u64,
     },
-    /// The connection broke in the middle of a blob.
+    /// The connection broke in the middle of a blob, and again whenever it was resumed.
     #[error(
-        "the transfer of {blob} from {registry} broke off after {received} of {expected} bytes: {reason}"
+        "the transfer of {blob} with {registry} broke off after {done} of {size} bytes: {reason}"
     )]
     Interrupted {
         /// The registry.
@@ -100,9 +106,9 @@ pub enum RegistryError {
         /// The blob.
         blob: Digest,
         /// How many bytes had arrived.
-        received: u64,
+        done: u64,
         /// Its size.
-        expected: u64,
+        size: u64,
         /// Why.
         reason: String,
     },
@@ -136,12 +142,43 @@ pub enum RegistryError {
         /// Why.
         reason: String,
     },
+    /// The configuration says that nothing is to be pulled from there.
+    #[error("`{0}` is blocked by the configuration of registries")]
+    Blocked(String),
+    /// The configuration of registries cannot be used.
+    #[error("the configuration of registries {}: {reason}", path.display())]
+    Registries {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The client itself could not be set up.
     #[error("cannot set up the network client: {0}")]
     Setup(String),
 }
 
 impl RegistryError {
+    /// Whether the same may well succeed a moment later.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Interrupted { .. } => true,
+            // 416: the registry has another part of an upload than we thought.
+            Self::Refused { status, .. } => {
+                *status == 416 || StatusCode::from_u16(*status).is_ok_and(patience::is_passing)
+            }
+            _ => false,
+        }
+    }
+
+    /// How long the registry wants us to wait before we try again.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// A request that got no answer.
     pub(crate) fn transport(registry: &str, error: reqwest::Error) -> Self {
         let registry = registry.to_owned();

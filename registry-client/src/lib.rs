@@ -6,16 +6,29 @@
 //! and are visible in the store only afterwards, and credentials go to the registry's own
 //! host and to nowhere else.
 
+//!
+//! ```text
+//! Registry ─ push, pull ─ upload, download, documents, referrers ─ Session ─ auth ─▶ HTTP
+//! ```
+
 mod auth;
 mod credentials;
+mod documents;
+mod download;
 mod error;
+mod patience;
 mod progress;
 mod pull;
 mod push;
+mod referrers;
+mod registries;
 mod registry;
 mod session;
 mod transport;
+mod upload;
 
 pub use error::RegistryError;
+pub use patience::Patience;
 pub use progress::{Progress, Quiet};
+pub use referrers::Referrer;
 pub use registry::{Options, Registry};

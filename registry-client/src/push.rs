@@ -1,13 +1,9 @@
 //! From the store to a registry: first the blobs, then the manifests that name them.
 
-use std::io;
-use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use reqwest::Body;
-use tokio::sync::mpsc;
-use wherry_packager::{ArtifactError, BlobReader, Descriptor, Digest, Store, StoreError, Stored};
+use wherry_packager::{ArtifactError, Descriptor, Digest, Reference, Store, StoreError, Stored};
 
 use crate::error::RegistryError;
 use crate::progress::Progress;
@@ -17,32 +13,99 @@ use crate::session::Session;
 pub(crate) const PARALLEL: usize = 4;
 /// An index names manifests; an index of indexes is already unusual.
 const MAX_DEPTH: usize = 4;
+/// Repositories that a token is asked for, besides the one that is written to.
+const MAX_SOURCES: usize = 8;
 
 /// What makes up an artifact.
-struct Parts {
+pub(crate) struct Parts {
     blobs: Vec<Descriptor>,
     /// Each after those that it names.
     manifests: Vec<Stored>,
+    /// Other repositories of the registry that may have a blob.
+    sources: BTreeMap<Digest, String>,
 }
 
-/// Sends the artifact `digest` and puts it under `tag_or_digest`.
+impl Parts {
+    /// What makes up the artifact `digest`, for sending it to `to`.
+    pub(crate) fn of(store: &Store, digest: &Digest, to: &Reference) -> Result<Self, StoreError> {
+        let mut parts = Parts {
+            blobs: Vec::new(),
+            manifests: Vec::new(),
+            sources: BTreeMap::new(),
+        };
+        parts.collect(store, digest, MAX_DEPTH)?;
+        parts.find_sources(store, to)?;
+        Ok(parts)
+    }
+
+    fn collect(&mut self, store: &Store, digest: &Digest, depth: usize) -> Result<(), StoreError> {
+        let refused = |source| StoreError::Artifact {
+            digest: *digest,
+            source,
+        };
+        if depth == 0 {
+            let reason = format!("indexes are nested more than {MAX_DEPTH} deep");
+            return Err(refused(ArtifactError::Malformed { reason }));
+        }
+        let stored = store.stored(digest)?;
+        let mut known: BTreeSet<_> = self.blobs.iter().map(|blob| blob.digest).collect();
+        for child in stored.document.children().map_err(refused)? {
+            if child.is_document() {
+                self.collect(store, &child.digest, depth - 1)?;
+            } else if known.insert(child.digest) {
+                self.blobs.push(child);
+            }
+        }
+        self.manifests.push(stored);
+        Ok(())
+    }
+
+    /// Images that were pulled from the same registry, or pushed to it, say which of its
+    /// repositories have a blob already.
+    fn find_sources(&mut self, store: &Store, to: &Reference) -> Result<(), StoreError> {
+        let wanted: BTreeSet<_> = self.blobs.iter().map(|blob| blob.digest).collect();
+        let mut repositories = BTreeSet::new();
+        for image in store.images()? {
+            let name = image.reference.as_deref().map(str::parse::<Reference>);
+            let Some(Ok(name)) = name else { continue };
+            let is_other = name.registry() == to.registry() && name.name() != to.name();
+            if !is_other || repositories.len() == MAX_SOURCES {
+                continue;
+            }
+            let stored = store.stored(&image.digest).ok();
+            let children = stored.and_then(|stored| stored.document.children().ok());
+            for child in children.into_iter().flatten() {
+                if wanted.contains(&child.digest) {
+                    repositories.insert(name.name().to_owned());
+                    self.sources.insert(child.digest, name.name().to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The other repositories that are to be read.
+    pub(crate) fn sources(&self) -> Vec<String> {
+        let sources: BTreeSet<_> = self.sources.values().cloned().collect();
+        sources.into_iter().collect()
+    }
+}
+
+/// Sends the artifact and puts it under `tag_or_digest`.
 pub(crate) async fn push(
     session: &Session,
     store: &Store,
-    digest: &Digest,
+    parts: &Parts,
     tag_or_digest: &str,
     progress: &dyn Progress,
 ) -> Result<(), RegistryError> {
-    let mut parts = Parts {
-        blobs: Vec::new(),
-        manifests: Vec::new(),
-    };
-    collect(store, digest, MAX_DEPTH, &mut parts)?;
+    progress.planned(parts.blobs.iter().map(|blob| blob.size).sum());
+    let source = |blob: &Descriptor| parts.sources.get(&blob.digest).map(String::as_str);
     stream::iter(
         parts
             .blobs
             .iter()
-            .map(|blob| push_blob(session, store, blob, progress)),
+            .map(|blob| session.push_blob(store, blob, source(blob), progress)),
     )
     .buffer_unordered(PARALLEL)
     .try_collect::<()>()
@@ -56,105 +119,18 @@ pub(crate) async fn push(
     put(session, root, tag_or_digest).await
 }
 
+/// Stores a manifest, and sees to it that whoever looks at its subject finds it.
 async fn put(
     session: &Session,
     manifest: &Stored,
     tag_or_digest: &str,
 ) -> Result<(), RegistryError> {
-    session
-        .put_manifest(
-            tag_or_digest,
-            &manifest.descriptor.media_type,
-            &manifest.bytes,
-        )
-        .await
-}
-
-fn collect(
-    store: &Store,
-    digest: &Digest,
-    depth: usize,
-    parts: &mut Parts,
-) -> Result<(), StoreError> {
-    let refused = |source| StoreError::Artifact {
-        digest: *digest,
-        source,
-    };
-    if depth == 0 {
-        let reason = format!("indexes are nested more than {MAX_DEPTH} deep");
-        return Err(refused(ArtifactError::Malformed { reason }));
+    let Descriptor { media_type, .. } = &manifest.descriptor;
+    let is_listed = session
+        .put_manifest(tag_or_digest, media_type, &manifest.bytes)
+        .await?;
+    match manifest.document.subject() {
+        Some(subject) if !is_listed => session.add_referrer(&subject.digest, manifest).await,
+        _ => Ok(()),
     }
-    let stored = store.stored(digest)?;
-    for child in stored.document.children().map_err(refused)? {
-        if child.is_document() {
-            collect(store, &child.digest, depth - 1, parts)?;
-        } else if parts.blobs.iter().all(|blob| blob.digest != child.digest) {
-            parts.blobs.push(child);
-        }
-    }
-    parts.manifests.push(stored);
-    Ok(())
-}
-
-async fn push_blob(
-    session: &Session,
-    store: &Store,
-    blob: &Descriptor,
-    progress: &dyn Progress,
-) -> Result<(), RegistryError> {
-    if session.has_blob(&blob.digest).await? {
-        progress.skipped(&blob.digest, blob.size);
-        return Ok(());
-    }
-    progress.started(&blob.digest, blob.size);
-    let reader = store.open_blob(blob)?;
-    let damage = Arc::new(Mutex::new(None));
-    let (sent, mut counts) = mpsc::unbounded_channel();
-    let mut upload = pin!(session.upload(blob, body(reader, Arc::clone(&damage), sent)));
-    let result = loop {
-        tokio::select! {
-            biased;
-            Some(count) = counts.recv() => progress.advanced(&blob.digest, count),
-            result = &mut upload => break result,
-        }
-    };
-    // What is wrong here says more than what the network makes of it.
-    let damage = damage.lock().ok().and_then(|mut damage| damage.take());
-    if let Some(damage) = damage {
-        return Err(damage.into());
-    }
-    result?;
-    while let Ok(count) = counts.try_recv() {
-        progress.advanced(&blob.digest, count);
-    }
-    progress.finished(&blob.digest);
-    Ok(())
-}
-
-/// A body that reads as it is sent. The error that ends it is left in `damage`.
-fn body(
-    reader: BlobReader,
-    damage: Arc<Mutex<Option<StoreError>>>,
-    sent: mpsc::UnboundedSender<u64>,
-) -> Body {
-    Body::wrap_stream(stream::try_unfold(
-        (reader, damage, sent),
-        async |(mut reader, damage, sent)| {
-            match reader.next_chunk() {
-                Ok(Some(chunk)) => {
-                    // Nobody listens any more once the upload has ended.
-                    let _ = sent.send(chunk.len() as u64);
-                    Ok(Some((chunk, (reader, damage, sent))))
-                }
-                Ok(None) => Ok(None),
-                Err(error) => {
-                    let failed = io::Error::other(error.to_string());
-                    if let Ok(mut damage) = damage.lock() {
-                        *damage = Some(error);
-                    }
-                    Err(failed)
-                }
-            }
-        },
-    ))
 }

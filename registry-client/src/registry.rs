@@ -1,18 +1,20 @@
 //! The client as ordinary (not async) code uses it.
 
 use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use reqwest::Certificate;
 use tokio::runtime::{Builder, Runtime};
 use wherry_packager::{Digest, Reference, Store};
 
 use crate::credentials::{Credential, CredentialFile, Secret};
-use crate::error::{RegistryError, innermost};
+use crate::error::RegistryError;
+use crate::patience::Patience;
 use crate::progress::Progress;
-use crate::session::{Session, Target};
-use crate::{pull, push};
+use crate::pull;
+use crate::push::{self, Parts};
+use crate::referrers::Referrer;
+use crate::registries::{Endpoint, Registries, read_certificates};
+use crate::session::Session;
 
 /// How to reach registries.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +25,11 @@ pub struct Options {
     pub plain_http: Vec<String>,
     /// The file with credentials, instead of the one that the environment names.
     pub auth_file: Option<PathBuf>,
+    /// The file with mirrors and the like (`registries.conf`), instead of the one that the
+    /// environment names.
+    pub registries_file: Option<PathBuf>,
+    /// How long to go on when something fails in passing.
+    pub patience: Patience,
 }
 
 impl Options {
@@ -41,7 +48,7 @@ impl Options {
 #[derive(Debug)]
 pub struct Registry {
     options: Options,
-    certificates: Vec<Certificate>,
+    registries: Registries,
     runtime: Runtime,
 }
 
@@ -49,27 +56,30 @@ impl Registry {
     /// A client.
     ///
     /// # Errors
-    /// The CA file cannot be used.
+    /// The CA file or the configuration of registries cannot be used.
     pub fn new(options: Options) -> Result<Self, RegistryError> {
         // Whoever has installed a provider for the process already keeps it.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let certificates = match &options.ca_file {
-            Some(path) => read_certificates(path)?,
-            None => Vec::new(),
-        };
+        let mut registries = Registries::load(options.registries_file.as_deref())?;
+        registries.plain.clone_from(&options.plain_http);
+        if let Some(path) = &options.ca_file {
+            registries.trusted = read_certificates(path)?;
+        }
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| RegistryError::Setup(error.to_string()))?;
         Ok(Self {
             options,
-            certificates,
+            registries,
             runtime,
         })
     }
 
-    /// Sends the artifact `digest` of the store to `to`, which must name a registry.
-    /// Blobs that the registry has already are not sent again.
+    /// Sends the artifact `digest` of the store to `to`, which must name a registry. Blobs that
+    /// the registry has already are not sent again, and those that it has in another repository
+    /// that the store knows are mounted from there. A manifest that is about another one becomes
+    /// a referrer of it.
     ///
     /// # Errors
     /// See [`RegistryError`].
@@ -92,13 +102,17 @@ impl Registry {
         let tag_or_digest = to
             .tag()
             .map_or_else(|| digest.to_string(), ToOwned::to_owned);
+        let endpoint = self.registries.endpoint(to)?;
+        let parts = Parts::of(store, digest, to)?;
         self.runtime.block_on(async {
-            let session = self.session(to, "pull,push").await?;
-            push::push(&session, store, digest, &tag_or_digest, progress).await
+            let session = self
+                .session(&endpoint, "pull,push", &parts.sources())
+                .await?;
+            push::push(&session, store, &parts, &tag_or_digest, progress).await
         })
     }
 
-    /// Fetches the artifact `from` into the store, under that name, and returns its digest.
+    /// Fetches the workload `from` into the store, under that name, and returns its digest.
     /// Blobs that the store has already, undamaged, are not fetched again.
     ///
     /// # Errors
@@ -109,9 +123,79 @@ impl Registry {
         from: &Reference,
         progress: &dyn Progress,
     ) -> Result<Digest, RegistryError> {
+        self.at_first_source(from, async |session| {
+            pull::pull(session, store, from, progress).await
+        })
+    }
+
+    /// As [`Registry::pull`], for any manifest: a signature, for instance.
+    ///
+    /// # Errors
+    /// See [`RegistryError`]. The store's index is as it was.
+    pub fn fetch(
+        &self,
+        store: &Store,
+        from: &Reference,
+        progress: &dyn Progress,
+    ) -> Result<Digest, RegistryError> {
+        self.at_first_source(from, async |session| {
+            pull::fetch(session, store, from, progress).await
+        })
+    }
+
+    /// The digest of what `from` means.
+    ///
+    /// # Errors
+    /// See [`RegistryError`].
+    pub fn resolve(&self, from: &Reference) -> Result<Digest, RegistryError> {
+        self.at_first_source(from, async |session| {
+            Ok(session.referenced(from).await?.descriptor.digest)
+        })
+    }
+
+    /// What refers to `subject` in the repository that `repository` names: manifests of one
+    /// artifact type, or of any. Those of which only the manifest tells what they are, are there
+    /// in any case.
+    ///
+    /// # Errors
+    /// See [`RegistryError`].
+    pub fn referrers(
+        &self,
+        repository: &Reference,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Referrer>, RegistryError> {
+        let endpoint = self.registries.endpoint(repository)?;
         self.runtime.block_on(async {
-            let session = self.session(from, "pull").await?;
-            pull::pull(&session, store, from, progress).await
+            let session = self.session(&endpoint, "pull", &[]).await?;
+            session.referrers(subject, artifact_type).await
+        })
+    }
+
+    /// Does something with the first source of a reference that can: a mirror, or else the
+    /// registry itself, whose error counts.
+    fn at_first_source<T>(
+        &self,
+        from: &Reference,
+        work: impl AsyncFn(&Session) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let mut sources = self.registries.sources(from)?;
+        let Some(own) = sources.pop() else {
+            return Err(RegistryError::NoRegistry(from.to_string()));
+        };
+        self.runtime.block_on(async {
+            for mirror in &sources {
+                let Ok(session) = self.session(mirror, "pull", &[]).await else {
+                    continue;
+                };
+                match work(&session).await {
+                    Ok(done) => return Ok(done),
+                    // A full disk is not the mirror's fault.
+                    Err(error @ RegistryError::Store(_)) => return Err(error),
+                    Err(_) => {}
+                }
+            }
+            work(&self.session(&own, "pull", &[]).await?).await
         })
     }
 
@@ -132,9 +216,11 @@ impl Registry {
             user: user.to_owned(),
             password: Secret::new(password),
         };
+        let endpoint = self.registries.registry(&registry)?;
+        let patience = self.options.patience;
         self.runtime.block_on(async {
-            let target = self.target(&registry, "", "", Some(credential));
-            Session::open(target).await?.check_access().await
+            let session = Session::open(&endpoint, "", &[], Some(credential), patience).await?;
+            session.check_access().await
         })?;
         let file = CredentialFile::locate(self.options.auth_file.as_deref())?;
         Ok(file.store(account(&registry), user, password)?.to_owned())
@@ -151,37 +237,13 @@ impl Registry {
 
     async fn session(
         &self,
-        reference: &Reference,
+        endpoint: &Endpoint,
         actions: &str,
+        others: &[String],
     ) -> Result<Session, RegistryError> {
-        let registry = reference
-            .registry()
-            .ok_or_else(|| RegistryError::NoRegistry(reference.to_string()))?;
-        let credential =
-            CredentialFile::find(self.options.auth_file.as_deref(), account(registry))?;
-        Session::open(self.target(registry, reference.name(), actions, credential)).await
-    }
-
-    fn target<'a>(
-        &'a self,
-        registry: &'a str,
-        repository: &'a str,
-        actions: &'a str,
-        credential: Option<Credential>,
-    ) -> Target<'a> {
-        let plain = self
-            .options
-            .plain_http
-            .iter()
-            .any(|plain| plain == registry);
-        Target {
-            registry,
-            repository,
-            actions,
-            credential,
-            plain,
-            certificates: &self.certificates,
-        }
+        let account = account(&endpoint.registry);
+        let credential = CredentialFile::find(self.options.auth_file.as_deref(), account)?;
+        Session::open(endpoint, actions, others, credential, self.options.patience).await
     }
 }
 
@@ -197,20 +259,5 @@ fn account(registry: &str) -> &str {
         "https://index.docker.io/v1/"
     } else {
         registry
-    }
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<Certificate>, RegistryError> {
-    let refused = |reason: String| RegistryError::CaFile {
-        path: path.to_owned(),
-        reason,
-    };
-    let pem = fs::read(path).map_err(|error| refused(error.to_string()))?;
-    let certificates =
-        Certificate::from_pem_bundle(&pem).map_err(|error| refused(innermost(&error)))?;
-    if certificates.is_empty() {
-        Err(refused("holds no certificate in PEM form".to_owned()))
-    } else {
-        Ok(certificates)
     }
 }

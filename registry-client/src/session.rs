@@ -1,13 +1,17 @@
-//! Requests to one repository of one registry: scheme, authorization, and what the answers mean.
+//! Requests to one repository of one registry: authorization, trying again, and what the answers
+//! mean.
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
-use reqwest::{Body, Certificate, Client, RequestBuilder, Response, StatusCode, Url};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use tokio::sync::Mutex;
-use wherry_packager::{Descriptor, Digest, MAX_DOCUMENT_SIZE, media_type};
 
 use crate::credentials::Credential;
 use crate::error::{RegistryError, innermost};
+use crate::patience::{Patience, Tries, is_passing, retry_after};
+use crate::registries::{Endpoint, Speech};
 use crate::transport;
 
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -19,54 +23,59 @@ pub(crate) struct Session {
     base: Url,
     registry: String,
     repository: String,
-    scope: Option<String>,
+    /// What a token is to allow: first what cannot be done without.
+    scopes: Vec<String>,
     credential: Option<Credential>,
     authorization: Mutex<Option<HeaderValue>>,
-}
-
-/// What a session is opened with.
-#[derive(Debug)]
-pub(crate) struct Target<'a> {
-    pub(crate) registry: &'a str,
-    /// Empty for the registry itself.
-    pub(crate) repository: &'a str,
-    /// Comma-separated, e.g. `pull,push`.
-    pub(crate) actions: &'a str,
-    pub(crate) credential: Option<Credential>,
-    /// Speak plain HTTP although it is not on loopback.
-    pub(crate) plain: bool,
-    pub(crate) certificates: &'a [Certificate],
+    patience: Patience,
+    /// Whether there ever was a connection: a registry that is not there is not asked again and
+    /// again.
+    connected: AtomicBool,
 }
 
 impl Session {
-    pub(crate) async fn open(target: Target<'_>) -> Result<Self, RegistryError> {
-        let Target {
+    /// Opens one to do `actions` (comma-separated, e.g. `pull,push`) and to read the repositories
+    /// `others`.
+    pub(crate) async fn open(
+        endpoint: &Endpoint,
+        actions: &str,
+        others: &[String],
+        credential: Option<Credential>,
+        patience: Patience,
+    ) -> Result<Self, RegistryError> {
+        let Endpoint {
             registry,
             repository,
-            actions,
-            credential,
-            plain,
-            certificates,
-        } = target;
-        let plain = plain
-            || (transport::is_loopback(registry) && transport::answers_in_plain(registry).await?);
+            ..
+        } = endpoint;
+        let plain = match endpoint.speech {
+            Speech::Plain => true,
+            Speech::PlainIfItAnswers => transport::answers_in_plain(registry).await?,
+            Speech::Tls => false,
+        };
         let scheme = if plain { "http" } else { "https" };
         let base = Url::parse(&format!("{scheme}://{}/v2/", transport::host_of(registry)))
             .map_err(|error| RegistryError::Setup(error.to_string()))?;
-        let mut builder = transport::client(registry).https_only(!plain);
-        if !certificates.is_empty() {
-            builder = builder.tls_certs_merge(certificates.iter().cloned());
+        let mut builder = transport::client(registry, patience.idle).https_only(!plain);
+        if !endpoint.certificates.is_empty() {
+            builder = builder.tls_certs_merge(endpoint.certificates.iter().cloned());
         }
+        let own = (!repository.is_empty()).then(|| format!("repository:{repository}:{actions}"));
+        let others = others
+            .iter()
+            .map(|other| format!("repository:{other}:pull"));
         Ok(Self {
             http: builder
                 .build()
                 .map_err(|error| RegistryError::Setup(innermost(&error)))?,
             base,
-            registry: registry.to_owned(),
-            repository: repository.to_owned(),
-            scope: (!repository.is_empty()).then(|| format!("repository:{repository}:{actions}")),
+            registry: registry.clone(),
+            repository: repository.clone(),
+            scopes: own.into_iter().chain(others).collect(),
             credential,
             authorization: Mutex::new(None),
+            patience,
+            connected: AtomicBool::new(false),
         })
     }
 
@@ -74,12 +83,16 @@ impl Session {
         &self.registry
     }
 
+    pub(crate) fn repository(&self) -> &str {
+        &self.repository
+    }
+
     pub(crate) fn http(&self) -> &Client {
         &self.http
     }
 
-    pub(crate) fn scope(&self) -> Option<&str> {
-        self.scope.as_deref()
+    pub(crate) fn scopes(&self) -> &[String] {
+        &self.scopes
     }
 
     pub(crate) fn credential(&self) -> Option<&Credential> {
@@ -88,6 +101,15 @@ impl Session {
 
     pub(crate) fn is_plain(&self) -> bool {
         self.base.scheme() == "http"
+    }
+
+    pub(crate) fn tries(&self) -> Tries {
+        Tries::new(self.patience)
+    }
+
+    /// Whether an address is the registry's own: credentials go nowhere else.
+    pub(crate) fn is_own(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
     }
 
     /// Asks the registry whether it would talk to us: the end of a login.
@@ -103,170 +125,99 @@ impl Session {
         .map(drop)
     }
 
-    /// Reads the manifest that a tag or digest means.
-    pub(crate) async fn manifest(&self, tag_or_digest: &str) -> Result<Vec<u8>, RegistryError> {
-        use media_type::{DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST};
-        let url = self.url(&format!("manifests/{tag_or_digest}"))?;
-        let accept = [MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX].join(", ");
-        let response = self
-            .send(|| self.http.get(url.clone()).header(ACCEPT, &accept))
-            .await?;
-        let what = format!("{}, {tag_or_digest}", self.repository);
-        let response = self
-            .expect(response, &[StatusCode::OK], "send the manifest", &what)
-            .await?;
-        let limit = usize::try_from(MAX_DOCUMENT_SIZE).unwrap_or(usize::MAX);
-        let is_html = is_html(&response);
-        let bytes = read_limited(&self.registry, response, limit).await?;
-        if is_html || bytes.trim_ascii_start().starts_with(b"<") {
-            return Err(self.protocol("it sends an HTML page instead of a manifest".into()));
-        }
-        Ok(bytes)
+    /// Where the answer says to go on.
+    pub(crate) fn location(&self, response: &Response) -> Option<Url> {
+        let location = response.headers().get(LOCATION)?.to_str().ok()?;
+        response.url().join(location).ok()
     }
 
-    /// Stores a manifest under a tag or its digest.
-    pub(crate) async fn put_manifest(
-        &self,
-        tag_or_digest: &str,
-        media_type: &str,
-        bytes: &[u8],
-    ) -> Result<(), RegistryError> {
-        let url = self.url(&format!("manifests/{tag_or_digest}"))?;
-        let put = || {
-            self.http
-                .put(url.clone())
-                .header(CONTENT_TYPE, media_type)
-                .body(bytes.to_vec())
-        };
-        let response = self.send(put).await?;
-        self.expect(
-            response,
-            &[StatusCode::CREATED],
-            "take the manifest",
-            &self.repository,
-        )
-        .await
-        .map(drop)
-    }
-
-    /// Whether the repository has a blob.
-    pub(crate) async fn has_blob(&self, digest: &Digest) -> Result<bool, RegistryError> {
-        let url = self.url(&format!("blobs/{digest}"))?;
-        let response = self.send(|| self.http.head(url.clone())).await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            return Ok(false);
-        }
-        self.expect(
-            response,
-            &[StatusCode::OK],
-            "look for a blob",
-            &self.repository,
-        )
-        .await
-        .map(|_| true)
-    }
-
-    /// Starts to read a blob. The answer's length is right, if it has one.
-    pub(crate) async fn blob(&self, blob: &Descriptor) -> Result<Response, RegistryError> {
-        let url = self.url(&format!("blobs/{}", blob.digest))?;
-        let response = self.send(|| self.http.get(url.clone())).await?;
-        let what = format!("the blob {}", blob.digest);
-        let response = self
-            .expect(response, &[StatusCode::OK], "send a blob", &what)
-            .await?;
-        match response.content_length() {
-            Some(actual) if actual != blob.size => Err(RegistryError::WrongLength {
-                registry: self.registry.clone(),
-                blob: blob.digest,
-                expected: blob.size,
-                actual,
-            }),
-            _ => Ok(response),
-        }
-    }
-
-    /// Sends a blob in one piece.
-    pub(crate) async fn upload(&self, blob: &Descriptor, body: Body) -> Result<(), RegistryError> {
-        let url = self.url("blobs/uploads/")?;
-        let response = self
-            .send(|| self.http.post(url.clone()).header(CONTENT_LENGTH, 0))
-            .await?;
-        let response = self
-            .expect(
-                response,
-                &[StatusCode::ACCEPTED],
-                "start an upload",
-                &self.repository,
-            )
-            .await?;
-        let mut location = self.location(&response)?;
-        location
-            .query_pairs_mut()
-            .append_pair("digest", &blob.digest.to_string());
-        let put = self
-            .http
-            .put(location.clone())
-            .header(CONTENT_LENGTH, blob.size)
-            .header(CONTENT_TYPE, "application/octet-stream")
-            .body(body);
-        let response = self.send_once(put, &location).await?;
-        self.expect(
-            response,
-            &[StatusCode::CREATED],
-            "take a blob",
-            &self.repository,
-        )
-        .await
-        .map(drop)
-    }
-
-    fn location(&self, response: &Response) -> Result<Url, RegistryError> {
-        let location = response
-            .headers()
-            .get(LOCATION)
-            .and_then(|location| location.to_str().ok());
-        location
-            .and_then(|location| response.url().join(location).ok())
-            .ok_or_else(|| self.protocol("it does not say where to upload to".into()))
-    }
-
-    fn url(&self, path: &str) -> Result<Url, RegistryError> {
+    pub(crate) fn url(&self, path: &str) -> Result<Url, RegistryError> {
         self.base
             .join(&format!("{}/{path}", self.repository))
             .map_err(|error| RegistryError::Setup(error.to_string()))
     }
 
-    /// Sends a request to the registry, answering a challenge if one comes.
-    async fn send(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, RegistryError> {
+    /// Sends a request to the registry, answering a challenge if one comes, and again if it fails
+    /// in passing.
+    pub(crate) async fn send(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Response, RegistryError> {
+        self.until_answered(async || self.send_authorized(&request).await)
+            .await
+    }
+
+    /// Makes a request until it does not fail in passing.
+    pub(crate) async fn until_answered(
+        &self,
+        request: impl AsyncFn() -> Result<Response, RegistryError>,
+    ) -> Result<Response, RegistryError> {
+        let mut tries = self.tries();
+        loop {
+            let (asked, result) = match request().await {
+                Ok(response) if is_passing(response.status()) => {
+                    (retry_after(response.headers()), Ok(response))
+                }
+                Err(error) if self.is_passing(&error) => (None, Err(error)),
+                result => return result,
+            };
+            if !tries.again(asked).await {
+                return result;
+            }
+        }
+    }
+
+    /// Whether it may well succeed a moment later.
+    pub(crate) fn is_passing(&self, error: &RegistryError) -> bool {
+        error.is_passing() && self.connected.load(Ordering::Relaxed)
+    }
+
+    async fn send_authorized(
+        &self,
+        request: &impl Fn() -> RequestBuilder,
+    ) -> Result<Response, RegistryError> {
         let used = self.authorization.lock().await.clone();
         let response = self.send_with(request(), used.as_ref()).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        // Another host, to which we were redirected, has nothing to ask of us.
+        if response.status() != StatusCode::UNAUTHORIZED || !self.is_own(response.url()) {
             return Ok(response);
         }
-        let authorization = {
-            let mut current = self.authorization.lock().await;
-            // Another request may have answered the same challenge in the meantime.
-            if *current == used {
-                *current = Some(self.authorize(response.headers()).await?);
-            }
-            current.clone()
-        };
+        let authorization = self.renew(used, response.headers()).await?;
         self.send_with(request(), authorization.as_ref()).await
     }
 
-    /// Sends a request whose body cannot be sent twice.
-    async fn send_once(
+    /// Answers a challenge to a request that was sent with `used`.
+    async fn renew(
+        &self,
+        used: Option<HeaderValue>,
+        headers: &HeaderMap,
+    ) -> Result<Option<HeaderValue>, RegistryError> {
+        let mut current = self.authorization.lock().await;
+        // Another request may have answered the same challenge in the meantime.
+        if *current == used {
+            *current = Some(self.authorize(headers).await?);
+        }
+        Ok(current.clone())
+    }
+
+    /// Sends a request whose body cannot be sent twice. If a challenge comes, it is answered, and
+    /// the result is `None`: the caller tries again.
+    pub(crate) async fn send_once(
         &self,
         request: RequestBuilder,
         url: &Url,
-    ) -> Result<Response, RegistryError> {
+    ) -> Result<Option<Response>, RegistryError> {
         // An upload may be directed to another host, which has no business with our credentials.
-        let authorization = if url.origin() == self.base.origin() {
-            self.authorization.lock().await.clone()
-        } else {
-            None
+        let used = match self.is_own(url) {
+            true => self.authorization.lock().await.clone(),
+            false => None,
         };
-        self.send_with(request, authorization.as_ref()).await
+        let response = self.send_with(request, used.as_ref()).await?;
+        if response.status() != StatusCode::UNAUTHORIZED || !self.is_own(response.url()) {
+            return Ok(Some(response));
+        }
+        self.renew(used, response.headers()).await?;
+        Ok(None)
     }
 
     async fn send_with(
@@ -278,14 +229,16 @@ impl Session {
             Some(authorization) => request.header(AUTHORIZATION, authorization.clone()),
             None => request,
         };
-        request
-            .send()
-            .await
-            .map_err(|error| RegistryError::transport(&self.registry, error))
+        let response = request.send().await;
+        let connected = response
+            .as_ref()
+            .map_or_else(|error| !error.is_connect(), |_| true);
+        self.connected.fetch_or(connected, Ordering::Relaxed);
+        response.map_err(|error| RegistryError::transport(&self.registry, error))
     }
 
     /// The response if its status is one of `wanted`, and else what it means.
-    async fn expect(
+    pub(crate) async fn expect(
         &self,
         response: Response,
         wanted: &[StatusCode],
@@ -305,8 +258,11 @@ impl Session {
                 Some(_) => format!("it does not accept the credentials to {action}"),
                 None => format!("there are no credentials to {action} (`wherry login {registry}`)"),
             })),
-            _ if is_html(&response) => Err(self.protocol("it sends an HTML page".into())),
+            status if is_html(&response) && !is_passing(status) => {
+                Err(self.protocol("it sends an HTML page".into()))
+            }
             status => {
+                let retry_after = retry_after(response.headers());
                 let body = read_limited(&registry, response, MAX_ERROR_BODY)
                     .await
                     .unwrap_or_default();
@@ -315,6 +271,7 @@ impl Session {
                     action,
                     status: status.as_u16(),
                     message: message_of(&body),
+                    retry_after,
                 })
             }
         }
@@ -358,7 +315,7 @@ pub(crate) async fn read_limited(
     Ok(bytes)
 }
 
-fn is_html(response: &Response) -> bool {
+pub(crate) fn is_html(response: &Response) -> bool {
     let content_type = response
         .headers()
         .get(CONTENT_TYPE)

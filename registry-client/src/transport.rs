@@ -9,16 +9,15 @@ use reqwest::{Client, StatusCode, Url};
 use crate::error::{RegistryError, innermost};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Without a byte for so long, a transfer is given up. Registries that keep blobs in an
-/// object store can take minutes to answer the end of an upload.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// What is no HTTP may be TLS, or a connection that broke.
+const PROBES: u32 = 3;
 
 /// The settings that every client of ours has.
-pub(crate) fn client(registry: &str) -> reqwest::ClientBuilder {
+pub(crate) fn client(registry: &str, idle: Duration) -> reqwest::ClientBuilder {
     let builder = Client::builder()
         .user_agent(concat!("wherry/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(IDLE_TIMEOUT);
+        .read_timeout(idle);
     // A proxy cannot reach this machine's loopback.
     if is_loopback(registry) {
         builder.no_proxy()
@@ -30,15 +29,20 @@ pub(crate) fn client(registry: &str) -> reqwest::ClientBuilder {
 /// Whether a registry on loopback speaks plain HTTP. A TLS server answers 400 to it. Nothing
 /// secret is sent.
 pub(crate) async fn answers_in_plain(registry: &str) -> Result<bool, RegistryError> {
-    let http = client(registry)
+    let http = client(registry, CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .map_err(|error| RegistryError::Setup(innermost(&error)))?;
-    match http.get(format!("http://{registry}/v2/")).send().await {
-        Ok(response) => Ok(response.status() != StatusCode::BAD_REQUEST),
-        Err(error) if error.is_connect() => Err(RegistryError::transport(registry, error)),
-        Err(_) => Ok(false),
+    for _ in 0..PROBES {
+        match http.get(format!("http://{registry}/v2/")).send().await {
+            Ok(response) => return Ok(response.status() != StatusCode::BAD_REQUEST),
+            Err(error) if error.is_connect() => {
+                return Err(RegistryError::transport(registry, error));
+            }
+            Err(_) => {}
+        }
     }
+    Ok(false)
 }
 
 /// Whether a registry is on this machine, so that its bytes cross no network.

@@ -1,6 +1,6 @@
 //! Reading manifests and indexes, those of other tools included.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use oci_spec::image as oci;
 use serde::Deserialize;
@@ -115,7 +115,8 @@ impl Document {
                 children.len()
             )));
         }
-        Ok(())
+        self.declared_subject()
+            .map_or(Ok(()), |subject| Descriptor::try_from(subject).map(drop))
     }
 
     /// Its media type: the one that it states, or that of an OCI document of its kind.
@@ -163,16 +164,6 @@ impl Document {
         }
     }
 
-    /// What it is about, if it is a referrer: a signature, a checkpoint, an SBOM.
-    #[must_use]
-    pub fn subject(&self) -> Option<Descriptor> {
-        let subject = match &self.0 {
-            Kind::Manifest(manifest) => manifest.subject(),
-            Kind::Index(index) => index.subject(),
-        };
-        subject.as_ref()?.try_into().ok()
-    }
-
     /// The layers of a manifest, each with its annotations.
     ///
     /// # Errors
@@ -205,6 +196,29 @@ impl Document {
             Kind::Manifest(manifest) => manifest.config().try_into().ok(),
             Kind::Index(_) => None,
         }
+    }
+
+    /// What it is about, if it is a referrer: a signature, a checkpoint, an SBOM.
+    #[must_use]
+    pub fn subject(&self) -> Option<Descriptor> {
+        self.declared_subject()?.try_into().ok()
+    }
+
+    fn declared_subject(&self) -> Option<&oci::Descriptor> {
+        match &self.0 {
+            Kind::Manifest(manifest) => manifest.subject().as_ref(),
+            Kind::Index(index) => index.subject().as_ref(),
+        }
+    }
+
+    /// Its annotations.
+    #[must_use]
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        let annotations = match &self.0 {
+            Kind::Manifest(manifest) => manifest.annotations(),
+            Kind::Index(index) => index.annotations(),
+        };
+        annotations.iter().flatten().map(pair).collect()
     }
 
     /// For an index, its entry for WASI preview 1; `None` for a manifest. The platform of
@@ -253,6 +267,10 @@ impl Document {
         }
         Ok(runnable)
     }
+}
+
+fn pair((key, value): (&String, &String)) -> (String, String) {
+    (key.clone(), value.clone())
 }
 
 /// A workload as Wherry writes it: the first layer is the module, others are data.

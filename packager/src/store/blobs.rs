@@ -1,11 +1,11 @@
 //! Blobs: read and written in a stream, never trusted before their size and digest are checked.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 use super::error::StoreError;
 use super::{Store, files};
@@ -13,6 +13,8 @@ use crate::artifact::{ArtifactError, Descriptor, MAX_DOCUMENT_SIZE};
 use crate::digest::Digest;
 
 const CHUNK: usize = 128 << 10;
+/// Of a blob that breaks off, so many bytes or more are kept for the next try.
+const KEPT_FROM: u64 = 1 << 20;
 
 impl Store {
     pub(super) fn blobs_directory(&self) -> PathBuf {
@@ -127,14 +129,42 @@ pub struct BlobReader {
 }
 
 impl BlobReader {
+    /// How many bytes were given out.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Goes on to `position`. What lies between is read, for the digest.
+    ///
+    /// # Errors
+    /// As [`BlobReader::next_chunk`].
+    pub fn skip_to(&mut self, position: u64) -> Result<(), StoreError> {
+        while self.position < position {
+            let wanted = position - self.position;
+            if self.read_at_most(wanted)?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// The next bytes, or `None` after the last.
     ///
     /// # Errors
     /// It cannot be read, or it is not what its descriptor says.
     pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read_at_most(CHUNK as u64)
+    }
+
+    /// As [`BlobReader::next_chunk`], and no more than `limit` of them.
+    ///
+    /// # Errors
+    /// As [`BlobReader::next_chunk`].
+    pub fn read_at_most(&mut self, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let left = self.blob.size.saturating_sub(self.position);
         let mut chunk = Vec::new();
-        let wanted = left.min(CHUNK as u64);
+        let wanted = left.min(CHUNK as u64).min(limit);
         (&mut self.file)
             .take(wanted)
             .read_to_end(&mut chunk)
@@ -163,11 +193,15 @@ impl BlobReader {
     }
 }
 
-/// A blob being written. It appears in the store when it is complete and right; dropped
-/// before that, it leaves nothing.
+/// A blob being written. It appears in the store when it is complete and right. Dropped before
+/// that, it leaves nothing, or if there is much of it, what had arrived: the next writer of the
+/// same blob goes on from there.
 #[derive(Debug)]
 pub struct BlobWriter {
-    file: NamedTempFile,
+    file: File,
+    path: TempPath,
+    /// Whether the next writer would find what is left.
+    resumable: bool,
     target: PathBuf,
     blob: Descriptor,
     hash: Sha256,
@@ -175,18 +209,73 @@ pub struct BlobWriter {
 }
 
 impl BlobWriter {
-    pub(super) fn create(store: &Store, blob: &Descriptor) -> Result<Self, StoreError> {
+    pub(super) fn resume(store: &Store, blob: &Descriptor) -> Result<Self, StoreError> {
         store.check_quota(blob.size)?;
         let directory = store.ingest_directory();
-        let file = files::temporary(&directory).map_err(StoreError::io("write to", &directory))?;
-        let target = store.blob_path(&blob.digest);
-        Ok(Self {
+        let path = directory.join(format!("{}.partial", blob.digest.hex()));
+        let failed = || StoreError::io("write to", &directory);
+        let partial = files::open_partial(&path).map_err(failed())?;
+        let resumable = partial.is_some();
+        let (file, path) = match partial {
+            Some(file) => (file, TempPath::try_from_path(path).map_err(failed())?),
+            // Somebody else writes it: each has a file of its own.
+            None => files::temporary(&directory).map_err(failed())?.into_parts(),
+        };
+        let mut writer = Self {
             file,
-            target,
+            path,
+            resumable,
+            target: store.blob_path(&blob.digest),
             blob: blob.clone(),
             hash: Sha256::new(),
             written: 0,
-        })
+        };
+        writer.take_up()?;
+        Ok(writer)
+    }
+
+    /// Takes in what an earlier writer left.
+    fn take_up(&mut self) -> Result<(), StoreError> {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let read = self.file.read(&mut buffer);
+            let read = read.map_err(StoreError::io("read", &self.path))?;
+            if read == 0 {
+                break;
+            }
+            self.hash.update(&buffer[..read]);
+            self.written += read as u64;
+        }
+        if self.written > self.blob.size {
+            self.restart()?;
+        }
+        self.path.disable_cleanup(self.is_kept());
+        Ok(())
+    }
+
+    fn is_kept(&self) -> bool {
+        self.resumable && self.written >= KEPT_FROM
+    }
+
+    /// How many bytes are here already.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Forgets what was written.
+    ///
+    /// # Errors
+    /// The file cannot be emptied.
+    pub fn restart(&mut self) -> Result<(), StoreError> {
+        self.file
+            .set_len(0)
+            .and_then(|()| self.file.rewind())
+            .map_err(StoreError::io("write", &self.path))?;
+        self.hash = Sha256::new();
+        self.written = 0;
+        self.path.disable_cleanup(false);
+        Ok(())
     }
 
     /// Adds bytes.
@@ -201,8 +290,28 @@ impl BlobWriter {
         self.hash.update(bytes);
         self.file
             .write_all(bytes)
-            .map_err(StoreError::io("write", self.file.path()))?;
+            .map_err(StoreError::io("write", &self.path))?;
         self.written = written;
+        self.path.disable_cleanup(self.is_kept());
+        Ok(())
+    }
+
+    /// Whether all of it is here, and it is what it should be.
+    ///
+    /// # Errors
+    /// Its size or digest is wrong.
+    pub fn check(&mut self) -> Result<(), StoreError> {
+        if self.written != self.blob.size {
+            return Err(self.wrong_size(self.written));
+        }
+        let actual = Digest::finish(self.hash.clone());
+        if actual != self.blob.digest {
+            self.path.disable_cleanup(false);
+            return Err(StoreError::WrongDigest {
+                expected: self.blob.digest,
+                actual,
+            });
+        }
         Ok(())
     }
 
@@ -210,24 +319,18 @@ impl BlobWriter {
     ///
     /// # Errors
     /// Either is wrong, or the blob cannot be written.
-    pub fn commit(self) -> Result<(), StoreError> {
-        if self.written != self.blob.size {
-            return Err(self.wrong_size(self.written));
-        }
-        let actual = Digest::finish(self.hash);
-        if actual != self.blob.digest {
-            return Err(StoreError::WrongDigest {
-                expected: self.blob.digest,
-                actual,
-            });
-        }
+    pub fn commit(mut self) -> Result<(), StoreError> {
+        self.check()?;
+        self.path.disable_cleanup(false);
         if let Some(directory) = self.target.parent() {
             fs::create_dir_all(directory).map_err(StoreError::io("create", directory))?;
         }
-        files::publish(self.file, &self.target)
+        files::publish(&self.file, self.path, &self.target)
     }
 
-    fn wrong_size(&self, actual: u64) -> StoreError {
+    fn wrong_size(&mut self, actual: u64) -> StoreError {
+        self.path
+            .disable_cleanup(actual < self.blob.size && self.is_kept());
         StoreError::WrongSize {
             digest: self.blob.digest,
             expected: self.blob.size,

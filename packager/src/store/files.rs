@@ -1,11 +1,11 @@
 //! Files of the layout: creating it, locking, and writing so that a crash loses nothing.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::error::StoreError;
 use crate::artifact::MAX_DOCUMENT_SIZE;
@@ -79,7 +79,8 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut file = temporary(directory).map_err(StoreError::io("write", path))?;
     file.write_all(bytes)
         .map_err(StoreError::io("write", path))?;
-    publish(file, path)
+    let (file, temporary) = file.into_parts();
+    publish(&file, temporary, path)
 }
 
 /// A new file in `directory`, which is deleted unless it is published.
@@ -91,12 +92,31 @@ pub(super) fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
         .tempfile_in(directory)
 }
 
-/// Renames `file` to `path` once its bytes are on the disk, and makes the rename last.
-pub(super) fn publish(file: NamedTempFile, path: &Path) -> Result<(), StoreError> {
-    file.as_file()
-        .sync_all()
-        .map_err(StoreError::io("write", path))?;
-    file.persist(path)
+/// Opens what is left of a file that was being written, or makes it. Nobody else writes it while
+/// it is open; `None` if somebody does.
+pub(super) fn open_partial(path: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    // Until we had the lock, whoever had it may have put the file in its place.
+    let own = file.metadata()?.ino();
+    let is_there = fs::metadata(path).is_ok_and(|found| found.ino() == own);
+    Ok(is_there.then_some(file))
+}
+
+/// Renames the file at `from` to `path` once its bytes are on the disk, and makes the rename
+/// last.
+pub(super) fn publish(file: &File, from: TempPath, path: &Path) -> Result<(), StoreError> {
+    file.sync_all().map_err(StoreError::io("write", path))?;
+    from.persist(path)
         .map_err(|error| StoreError::io("write", path)(error.error))?;
     let directory = path.parent().unwrap_or(Path::new("."));
     File::open(directory)

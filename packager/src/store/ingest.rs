@@ -57,7 +57,18 @@ impl Ingest {
     /// # Errors
     /// No file can be created.
     pub fn writer(&self, blob: &Descriptor) -> Result<BlobWriter, StoreError> {
-        BlobWriter::create(&self.store, blob)
+        let mut writer = self.resume(blob)?;
+        writer.restart()?;
+        Ok(writer)
+    }
+
+    /// As [`Ingest::writer`], but goes on where an earlier writer of the blob broke off: see
+    /// [`BlobWriter::written`].
+    ///
+    /// # Errors
+    /// No file can be created.
+    pub fn resume(&self, blob: &Descriptor) -> Result<BlobWriter, StoreError> {
+        BlobWriter::resume(&self.store, blob)
     }
 
     /// Adds a blob that is in memory, unless it is there.

@@ -4,16 +4,20 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod fake;
+pub(crate) mod proxy;
 pub(crate) mod real;
+pub(crate) mod tokens;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
-use wherry_packager::{Digest, Packed, Reference, Store, pack_module};
-use wherry_registry_client::{Options, Progress, Registry};
+use serde_json::{Value, json};
+use wherry_packager::{Descriptor, Digest, Packed, Reference, Store, media_type, pack_module};
+use wherry_registry_client::{Options, Patience, Progress, Registry};
 
 /// Says that a test did not run, where the test harness does not swallow it.
 pub(crate) fn skipped(reason: &str) {
@@ -63,6 +67,11 @@ pub(crate) fn client(directory: &Path) -> Registry {
 pub(crate) fn options(directory: &Path) -> Options {
     Options {
         auth_file: Some(directory.join("auth.json")),
+        registries_file: Some(directory.join("registries.conf")),
+        patience: Patience {
+            first_wait: Duration::from_millis(1),
+            ..Patience::default()
+        },
         ..Options::default()
     }
 }
@@ -84,6 +93,7 @@ pub(crate) struct Count {
     pub(crate) advanced: u64,
     pub(crate) finished: bool,
     pub(crate) skipped: bool,
+    pub(crate) rewound: bool,
 }
 
 /// Keeps what it is told.
@@ -109,6 +119,13 @@ impl Recorder {
 }
 
 impl Progress for Recorder {
+    fn planned(&self, _total: u64) {}
+    fn rewound(&self, blob: &Digest, done: u64) {
+        self.update(blob, |count| {
+            count.advanced = done;
+            count.rewound = true;
+        });
+    }
     fn started(&self, blob: &Digest, total: u64) {
         self.update(blob, |count| count.total = total);
     }
@@ -124,4 +141,57 @@ impl Progress for Recorder {
             count.skipped = true;
         });
     }
+}
+
+/// An artifact of any kind: blobs with a manifest, about `subject` if there is one.
+pub(crate) fn artifact(
+    store: &Store,
+    artifact_type: &str,
+    blobs: &[Vec<u8>],
+    subject: Option<&Descriptor>,
+) -> Digest {
+    let ingest = store.ingest().expect("a store");
+    let descriptor = |media_type: &str, bytes: &[u8]| {
+        let descriptor = Descriptor::of(media_type, bytes);
+        ingest.put(&descriptor, bytes).expect("written");
+        described(&descriptor)
+    };
+    let mut manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": media_type::MANIFEST,
+        "artifactType": artifact_type,
+        "config": descriptor("application/vnd.oci.empty.v1+json", b"{}"),
+        "layers": blobs.iter().map(|blob| descriptor("application/x-test", blob)).collect::<Vec<_>>(),
+        "annotations": { "test.type": artifact_type },
+    });
+    if let Some(subject) = subject {
+        manifest["subject"] = described(subject);
+    }
+    let manifest = serde_json::to_vec(&manifest).expect("JSON");
+    let descriptor = Descriptor::of(media_type::MANIFEST, &manifest);
+    ingest.put(&descriptor, &manifest).expect("written");
+    ingest.commit(&descriptor, None).expect("written");
+    descriptor.digest
+}
+
+fn described(descriptor: &Descriptor) -> Value {
+    json!({
+        "mediaType": descriptor.media_type,
+        "digest": descriptor.digest.to_string(),
+        "size": descriptor.size,
+    })
+}
+
+/// Bytes that no two places share.
+pub(crate) fn noise(seed: u8, length: usize) -> Vec<u8> {
+    let mut state = u64::from(seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
 }

@@ -31,9 +31,15 @@ pub(crate) struct RealRegistry {
 impl RealRegistry {
     /// Starts one, or says loudly why the test is skipped.
     pub(crate) fn start(kind: Kind) -> Option<Self> {
+        Self::start_with(kind, "")
+    }
+
+    /// As [`RealRegistry::start`], with more in its configuration.
+    pub(crate) fn start_with(kind: Kind, more: &str) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
         let config = directory.path().join("config.yml");
-        fs::write(&config, configuration(directory.path(), kind)).expect("written");
+        let text = configuration(directory.path(), kind) + more;
+        fs::write(&config, text).expect("written");
         let process = Command::new("docker-registry")
             .arg("serve")
             .arg(&config)

@@ -369,7 +369,9 @@ fn registry(error: &RegistryError) -> Class {
         | RegistryError::WrongLength { .. } => (exit::PROTOCOL, None),
         RegistryError::Artifact { .. } => (exit::BAD_DATA, None),
         RegistryError::Store(error) => store(error),
-        RegistryError::Credentials { .. }
+        RegistryError::Blocked(_) => (exit::NO_PERMISSION, None),
+        RegistryError::Registries { .. }
+        | RegistryError::Credentials { .. }
         | RegistryError::NoCredentialsFile
         | RegistryError::CaFile { .. } => (exit::CONFIG, None),
         RegistryError::Setup(_) => (exit::INTERNAL, None),

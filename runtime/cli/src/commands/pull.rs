@@ -5,7 +5,7 @@ use serde_json::json;
 use wherry_packager::Reference;
 
 use super::Context;
-use crate::transfer::{Bars, RegistryArgs};
+use crate::transfer::{Meter, RegistryArgs};
 
 /// Fetch an artifact from a registry into the local store
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ impl Pull {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
         let store = context.home.store()?;
         let client = self.registry.client_for(&self.reference)?;
-        let digest = client.pull(&store, &self.reference, &Bars::default())?;
+        let digest = client.pull(&store, &self.reference, &Meter::new(context.output.json))?;
         let (reference, digest) = (self.reference.to_string(), digest.to_string());
         let value = json!({ "reference": reference, "digest": digest });
         context.output.remark(format!("pulled {reference}"));

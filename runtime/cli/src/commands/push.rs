@@ -7,7 +7,7 @@ use wherry_packager::Reference;
 use super::Context;
 use crate::exit;
 use crate::failure::Refusal;
-use crate::transfer::{Bars, RegistryArgs};
+use crate::transfer::{Meter, RegistryArgs};
 
 /// Send an artifact of the local store to a registry
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ impl Push {
         let to = self.destination()?;
         let digest = store.resolve(&self.image)?;
         let client = self.registry.client_for(&to)?;
-        client.push(&store, &digest, &to, &Bars::default())?;
+        client.push(&store, &digest, &to, &Meter::new(context.output.json))?;
         let (to, digest) = (to.to_string(), digest.to_string());
         let value = json!({ "reference": to, "digest": digest });
         context.output.remark(format!("pushed {to}"));

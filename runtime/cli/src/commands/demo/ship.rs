@@ -9,7 +9,7 @@ use anyhow::ensure;
 use wherry_packager::{Packed, Reference, Store};
 use wherry_registry_client::Registry;
 
-use crate::transfer::Bars;
+use crate::transfer::Meter;
 use crate::workload::read_blob;
 
 /// Where a registry for experiments usually listens.
@@ -74,8 +74,8 @@ pub(super) fn through_registry(
     name: &Reference,
     (from, to): (&Store, &Store),
 ) -> anyhow::Result<()> {
-    client.push(from, &packed.digest, name, &Bars::default())?;
-    let pulled = client.pull(to, name, &Bars::default())?;
+    client.push(from, &packed.digest, name, &Meter::new(false))?;
+    let pulled = client.pull(to, name, &Meter::new(false))?;
     ensure!(
         pulled == packed.digest,
         "{pulled} came back for {}",
