@@ -38,7 +38,7 @@ pub struct Failure {
 /// # Errors
 /// With the module, if a form differs from the original, or an interrupted call from an
 /// uninterrupted one.
-pub fn random_trial(engine: &Engine, seed: u64) -> Result<Report, Box<Failure>> {
+pub fn random_trial(engines: &[Engine], seed: u64) -> Result<Report, Box<Failure>> {
     let mut random = Random::new(seed);
     let mut wasm = module(&mut random).unwrap_or_default();
     if wasm.is_empty() {
@@ -49,7 +49,7 @@ pub fn random_trial(engine: &Engine, seed: u64) -> Result<Report, Box<Failure>> 
         wasm = sprinkle(&wasm, |number| number % every == 0).unwrap_or(wasm);
     }
     let mut call = None;
-    let trial = AssertUnwindSafe(|| trial(engine, &wasm, &mut random, &mut call));
+    let trial = AssertUnwindSafe(|| trial(engines, &wasm, &mut random, &mut call));
     let error = match catch_unwind(trial) {
         Ok(Ok(report)) => return Ok(report),
         Ok(Err(error)) => error,
@@ -60,13 +60,13 @@ pub fn random_trial(engine: &Engine, seed: u64) -> Result<Report, Box<Failure>> 
 
 /// `current` is the call that is being made.
 fn trial(
-    engine: &Engine,
+    engines: &[Engine],
     wasm: &[u8],
     random: &mut Random,
     current: &mut Option<Call>,
 ) -> Result<Report> {
     let mut total = Report::default();
-    let subject = match Subject::new(engine, wasm) {
+    let subject = match Subject::new(engines, wasm) {
         Err(error) if matches!(error.downcast_ref(), Some(Unsupported { .. })) => {
             total.refused = 1;
             return Ok(total);
@@ -102,8 +102,8 @@ fn trial(
 ///
 /// # Errors
 /// As [`random_trial`], and if there is no such export.
-pub fn repeat(engine: &Engine, wasm: &[u8], call: Option<&Call>) -> Result<Report> {
-    let subject = Subject::new(engine, wasm)?;
+pub fn repeat(engines: &[Engine], wasm: &[u8], call: Option<&Call>) -> Result<Report> {
+    let subject = Subject::new(engines, wasm)?;
     let Some(call) = call else {
         return Ok(Report::default());
     };
@@ -142,12 +142,12 @@ impl Failure {
 ///
 /// # Errors
 /// As [`repeat`], and if the file is not understood.
-pub fn repeat_text(engine: &Engine, text: &str) -> Result<Report> {
+pub fn repeat_text(engines: &[Engine], text: &str) -> Result<Report> {
     let first = text.lines().next().unwrap_or_default();
     let call = parse_call(first).with_context(|| format!("the first line, {first:?}"))?;
     let buffer = wast::parser::ParseBuffer::new(text)?;
     let wasm = wast::parser::parse::<wast::Wat<'_>>(&buffer)?.encode()?;
-    repeat(engine, &wasm, call.as_ref())
+    repeat(engines, &wasm, call.as_ref())
 }
 
 fn parse_call(line: &str) -> Result<Option<Call>> {

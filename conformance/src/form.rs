@@ -11,6 +11,31 @@ use wherry_instrument::{Instrumented, Map, Options, instrument};
 /// # Errors
 /// If wasmtime does not support this host.
 pub fn engine() -> Result<Engine> {
+    Engine::new(&config())
+}
+
+/// Two engines like it, with different instruction sets: this processor's, and that of
+/// wasmtime's interpreter. What WebAssembly leaves to the machine is decided.
+///
+/// # Errors
+/// If wasmtime does not support this host.
+pub fn two_engines() -> Result<[Engine; 2]> {
+    let mut config = config();
+    config.relaxed_simd_deterministic(true);
+    let native = Engine::new(&config)?;
+    let interpreter = if cfg!(target_endian = "little") {
+        "pulley64"
+    } else {
+        "pulley64be"
+    };
+    config
+        .target(interpreter)?
+        .wasm_threads(false)
+        .shared_memory(false);
+    Ok([native, Engine::new(&config)?])
+}
+
+fn config() -> Config {
     let mut config = Config::new();
     config
         .wasm_branch_hinting(true)
@@ -27,7 +52,7 @@ pub fn engine() -> Result<Engine> {
         .collector(Collector::Null)
         .shared_memory(true)
         .max_wasm_stack(2 << 20);
-    Engine::new(&config)
+    config
 }
 
 /// A compiled module, with the map of its frames if it was instrumented.
@@ -53,6 +78,10 @@ impl Form {
     /// # Errors
     /// If the pass refuses the module, or what it made is not valid.
     pub fn instrumented(engine: &Engine, wasm: &[u8], options: Options) -> Result<Arc<Self>> {
+        let options = Options {
+            unshared_flag: engine.is_pulley(),
+            ..options
+        };
         let Instrumented { wasm, map } = instrument(wasm, &options)?;
         let module = Module::new(engine, wasm)?;
         Ok(Arc::new(Self { module, map }))

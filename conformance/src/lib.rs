@@ -17,7 +17,7 @@ mod typed;
 
 pub use case::{Call, Failure, random_trial, repeat, repeat_text};
 pub use checkpoint::State;
-pub use form::{Form, engine};
+pub use form::{Form, engine, two_engines};
 pub use generate::{Random, arguments, module};
 pub use machine::{Guest, Machine};
 pub use minimise::minimise;

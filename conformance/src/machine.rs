@@ -25,8 +25,14 @@ pub struct Guest {
     pub(crate) form: Arc<Form>,
     /// The instance itself.
     pub instance: Instance,
-    flag: SharedMemory,
+    flag: Flag,
     resumer: Option<Func>,
+}
+
+/// The memory of the flag. The interpreter has no atomic instructions.
+enum Flag {
+    Shared(SharedMemory),
+    Unshared(Memory),
 }
 
 /// An instance with a store of its own.
@@ -150,10 +156,10 @@ impl Guest {
     /// # Errors
     /// If the module cannot be instantiated.
     pub fn new(store: &mut Store<()>, linker: &Linker<()>, form: &Arc<Form>) -> Result<Self> {
-        let flag = SharedMemory::new(store.engine(), MemoryType::shared(1, 1))?;
+        let flag = Flag::new(store)?;
         let mut linker = linker.clone();
         linker.allow_shadowing(true);
-        linker.define(&mut *store, FLAG_MODULE, FLAG_NAME, flag.clone())?;
+        linker.define(&mut *store, FLAG_MODULE, FLAG_NAME, flag.import())?;
         Ok(Self {
             form: Arc::clone(form),
             instance: linker.instantiate(store, &form.module)?,
@@ -251,7 +257,7 @@ impl Guest {
         self.global(store, export::STATE)?
             .set(&mut *store, Val::I32(REWINDING))?;
         self.resumer = Some(self.outermost_resumer(store, frames)?);
-        self.raise(FLAG_REWINDING);
+        self.flag.set(store, FLAG_REWINDING);
         Ok(())
     }
 
@@ -260,7 +266,7 @@ impl Guest {
     /// # Errors
     /// If the module is not instrumented.
     pub fn calm(&self, store: &mut Store<()>) -> Result<()> {
-        self.byte().store(0, Ordering::SeqCst);
+        self.flag.set(store, 0);
         self.count_down(store, 0)?;
         let base = Val::I32(STACK_BASE.cast_signed());
         self.global(store, export::STACK_POINTER)?
@@ -278,20 +284,6 @@ impl Guest {
             .get(store, place.into());
         let resumer = resumer.and_then(|element| element.as_func().flatten().copied());
         resumer.ok_or_else(|| format_err!("the form cannot rewind"))
-    }
-
-    fn raise(&self, bits: u8) {
-        self.byte().fetch_or(bits, Ordering::SeqCst);
-    }
-
-    fn byte(&self) -> &AtomicU8 {
-        let flag = self.flag.data().as_ptr().cast_mut().cast::<u8>();
-        #[expect(unsafe_code, reason = "wasmtime has no safe store to a shared memory")]
-        // SAFETY: the memory has a page, lives as long as `self.flag`, and is accessed only
-        // atomically: here, and by the instrumented module.
-        unsafe {
-            AtomicU8::from_ptr(flag)
-        }
     }
 
     /// Functions that a reference can name, by their original indices.
@@ -348,6 +340,41 @@ impl Guest {
     pub(crate) fn table(&self, store: &mut Store<()>, name: &str) -> Result<Table> {
         let table = self.instance.get_table(store, name);
         table.ok_or_else(|| format_err!("no table {name}"))
+    }
+}
+
+impl Flag {
+    fn new(store: &mut Store<()>) -> Result<Self> {
+        Ok(if store.engine().is_pulley() {
+            Self::Unshared(Memory::new(store, MemoryType::new(1, Some(1)))?)
+        } else {
+            let ty = MemoryType::shared(1, 1);
+            Self::Shared(SharedMemory::new(store.engine(), ty)?)
+        })
+    }
+
+    fn import(&self) -> Extern {
+        match self {
+            Self::Shared(memory) => memory.clone().into(),
+            Self::Unshared(memory) => (*memory).into(),
+        }
+    }
+
+    fn set(&self, store: &mut Store<()>, bits: u8) {
+        match self {
+            Self::Shared(memory) => byte(memory).store(bits, Ordering::SeqCst),
+            Self::Unshared(memory) => memory.data_mut(store)[0] = bits,
+        }
+    }
+}
+
+fn byte(memory: &SharedMemory) -> &AtomicU8 {
+    let byte = memory.data().as_ptr().cast_mut().cast::<u8>();
+    #[expect(unsafe_code, reason = "wasmtime has no safe store to a shared memory")]
+    // SAFETY: the memory has a page, lives as long as the borrow, and is accessed only
+    // atomically: here, and by the instrumented module.
+    unsafe {
+        AtomicU8::from_ptr(byte)
     }
 }
 

@@ -18,7 +18,8 @@ use wherry_snapshot::{Execution, Memory, Reader};
 
 /// A program and what it is started with.
 pub struct Program {
-    module: Module,
+    /// For each engine; the program goes on in one after the other.
+    modules: Vec<Module>,
     args: Vec<String>,
     /// A directory of the host that it may read, as `/input`.
     input: Option<PathBuf>,
@@ -50,14 +51,17 @@ pub struct Resumed {
 const NEVER: u64 = u64::MAX >> 1;
 
 impl Program {
-    /// The program in a file.
+    /// The program in a file. It begins on the first of the engines, and goes on, when it was
+    /// stopped, on the next one.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn new(engine: &Engine, path: &Path, args: &[&str]) -> Result<Self> {
+    pub fn new(engines: &[Engine], path: &Path, args: &[&str]) -> Result<Self> {
         let args = ["program"].iter().chain(args);
+        let wasm = fs::read(path)?;
+        let modules = engines.iter().map(|engine| engine.load(wasm.clone()));
         Ok(Self {
-            module: engine.load(fs::read(path)?),
+            modules: modules.collect(),
             args: args.map(|&arg| arg.to_owned()).collect(),
             input: None,
         })
@@ -88,7 +92,8 @@ impl Program {
         let control = Control::new()?;
         let mut scratch = TempDir::new()?;
         let settings = self.settings(&stdout, &scratch, legs.next());
-        let mut job = Job::start(&self.module, self.command(), settings, &control)?;
+        let mut job = Job::start(&self.modules[0], self.command(), settings, &control)?;
+        let mut modules = self.modules.iter().cycle().skip(1);
         let mut stops = 0;
         loop {
             match job.run()? {
@@ -109,7 +114,8 @@ impl Program {
             scratch = TempDir::new()?;
             let settings = self.settings(&stdout, &scratch, legs.next());
             let reader = Reader::open(checkpoint)?;
-            job = Job::resume(&self.module, &reader, settings, &control)?;
+            let module = modules.next().unwrap_or(&self.modules[0]);
+            job = Job::resume(module, &reader, settings, &control)?;
         }
     }
 
@@ -122,7 +128,7 @@ impl Program {
         let reader = Reader::open(Cursor::new(checkpoint))?;
         let scratch = TempDir::new()?;
         let settings = self.settings(&Captured::default(), &scratch, None);
-        let mut job = Job::resume(&self.module, &reader, settings, &Control::new()?)?;
+        let mut job = Job::resume(&self.modules[0], &reader, settings, &Control::new()?)?;
         let mut again = Cursor::new(Vec::new());
         job.checkpoint(&mut again)?;
         let again = Reader::open(again)?;

@@ -221,10 +221,12 @@ impl<'a> Runner<'a> {
             Mode::Leaving => Some(Options {
                 resumable: false,
                 countdown: false,
+                ..Options::default()
             }),
             Mode::Stopped { .. } => Some(Options {
                 resumable: true,
                 countdown: true,
+                ..Options::default()
             }),
         }
     }

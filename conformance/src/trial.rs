@@ -34,7 +34,8 @@ impl std::ops::AddAssign for Report {
 pub struct Subject {
     original: Arc<Form>,
     counting: Arc<Form>,
-    resumable: Arc<Form>,
+    /// On each engine; the program goes on in one after the other.
+    resumable: Vec<Arc<Form>>,
 }
 
 /// How a call ended.
@@ -46,25 +47,35 @@ struct Ending {
 }
 
 impl Subject {
-    /// Compiles all forms.
+    /// Compiles all forms. The program begins on the first of the engines, and goes on, when it
+    /// was stopped, on the next one.
     ///
     /// # Errors
     /// If the module is refused, or an instrumented form is not valid.
-    pub fn new(engine: &Engine, wasm: &[u8]) -> Result<Self> {
-        let form = |resumable| {
+    ///
+    /// # Panics
+    /// Without an engine.
+    pub fn new(engines: &[Engine], wasm: &[u8]) -> Result<Self> {
+        let form = |engine, resumable| {
             let options = Options {
                 resumable,
                 countdown: true,
+                ..Options::default()
             };
             Form::instrumented(engine, wasm, options)
         };
-        let (counting, resumable) = (form(false)?, form(true)?);
-        ensure!(
-            counting.map == resumable.map,
-            "the forms disagree on their safepoints"
-        );
+        let counting = form(&engines[0], false)?;
+        let mut resumable = Vec::new();
+        for engine in engines {
+            let form = form(engine, true)?;
+            ensure!(
+                counting.map == form.map,
+                "the forms disagree on their safepoints"
+            );
+            resumable.push(form);
+        }
         Ok(Self {
-            original: Form::original(engine, wasm)?,
+            original: Form::original(&engines[0], wasm)?,
             counting,
             resumable,
         })
@@ -135,7 +146,8 @@ impl Subject {
             if report.round_trips * every.unsigned_abs() > passed {
                 bail!("{name:?} passes more safepoints than the {passed} it should");
             }
-            machine = Machine::resume(&self.resumable, &machine.checkpoint()?)?;
+            let next = usize::try_from(report.round_trips)? % self.resumable.len();
+            machine = Machine::resume(&self.resumable[next], &machine.checkpoint()?)?;
         };
         ensure!(
             found == ending,

@@ -28,7 +28,11 @@ fn no_flipped_bit_changes_a_state() -> Result<()> {
 }
 
 fn flip_all(engine: &Engine, path: &Path) -> Result<()> {
-    let program = Program::new(engine, &path.with_extension("wasm"), &[])?;
+    let program = Program::new(
+        std::slice::from_ref(engine),
+        &path.with_extension("wasm"),
+        &[],
+    )?;
     let whole = fs::read(path)?;
     let untouched = Reader::open(Cursor::new(&whole[..]))?.contents().clone();
     let expected = program.resumed(&whole)?;

@@ -1,6 +1,7 @@
 //! Real programs, stopped at random safepoints: what they print and the files that they leave
 //! are those of an uninterrupted run. `WHERRY_CAPTURES` is the number of stops of each (12
-//! unless set), `WHERRY_SEED` where they come from.
+//! unless set), `WHERRY_SEED` where they come from. Then the same with every other leg on
+//! another instruction set, that of wasmtime's interpreter.
 
 #![expect(clippy::print_stdout, reason = "a test tells how much it did")]
 
@@ -8,7 +9,7 @@ use std::{env, path::Path};
 
 use wasmtime::{Result, ensure, error::Context};
 use wherry_conformance::{Program, Random};
-use wherry_engine::{Engine, EngineConfig};
+use wherry_engine::{Engine, EngineConfig, Target};
 
 #[test]
 fn a_language_model() -> Result<()> {
@@ -47,9 +48,24 @@ fn survives(name: &str, args: &[&str]) -> Result<()> {
         println!("SKIPPED: {name} is not built (workloads/build {name})");
         return Ok(());
     }
-    let engine = Engine::new(EngineConfig::default())?;
-    let program =
-        Program::new(&engine, &path, args)?.with_input(&workloads.join("prebuilt/kernels"));
+    let engine = |target| {
+        let config = EngineConfig {
+            target,
+            ..EngineConfig::default()
+        };
+        Engine::new(config)
+    };
+    let engines = [engine(Target::Native)?, engine(Target::Interpreter)?];
+    for engines in [&engines[..1], &engines] {
+        let program = Program::new(engines, &path, args)?;
+        let program = program.with_input(&workloads.join("prebuilt/kernels"));
+        let across = engines.len() > 1;
+        stop_often(&program).with_context(|| format!("{name}, across: {across}"))?;
+    }
+    Ok(())
+}
+
+fn stop_often(program: &Program) -> Result<()> {
     let expected = program.uninterrupted()?;
     ensure!(expected.code == 0, "exit code {}", expected.code);
     ensure!(!expected.stdout.is_empty(), "it prints something");
@@ -75,7 +91,7 @@ fn survives(name: &str, args: &[&str]) -> Result<()> {
         );
         (stops, runs) = (stops + stopped, runs + 1);
     }
-    println!("{name}: {stops} stops in {runs} runs");
+    println!("{stops} stops in {runs} runs");
     Ok(())
 }
 

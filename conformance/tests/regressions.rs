@@ -4,22 +4,24 @@
 use std::{fs, path::Path};
 
 use wasmtime::{Result, error::Context};
-use wherry_conformance::{engine, repeat_text};
+use wherry_conformance::{engine, repeat_text, two_engines};
 
 #[test]
 fn regressions() -> Result<()> {
-    let engine = engine()?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/regressions");
     let mut cases = 0;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let text = fs::read_to_string(&path)?;
-        let report = repeat_text(&engine, &text).with_context(|| format!("{}", path.display()))?;
-        assert!(
-            report.round_trips > 0 || text.starts_with(";; no call"),
-            "{} is never stopped",
-            path.display()
-        );
+        for engines in [vec![engine()?], two_engines()?.to_vec()] {
+            let report = repeat_text(&engines, &text);
+            let report = report.with_context(|| format!("{}", path.display()))?;
+            assert!(
+                report.round_trips > 0 || text.starts_with(";; no call"),
+                "{} is never stopped",
+                path.display()
+            );
+        }
         cases += 1;
     }
     assert!(cases > 0, "there are cases");

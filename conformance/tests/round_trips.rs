@@ -1,12 +1,13 @@
 //! Programs stopped and moved at safepoints behave as if they had not been.
 //!
 //! `WHERRY_MODULES` is the number of random modules (300 unless set), `WHERRY_SEED` the first
-//! seed: a failure names the seed that repeats it.
+//! seed: a failure names the seed that repeats it. A quarter as many move between this
+//! processor's instruction set and that of wasmtime's interpreter.
 
 #![expect(clippy::print_stdout, reason = "a test tells how much it did")]
 
-use wasmtime::{FuncType, Module, Result, error::Context};
-use wherry_conformance::{Report, Subject, engine, random_trial};
+use wasmtime::{Engine, FuncType, Module, Result, error::Context};
+use wherry_conformance::{Report, Subject, engine, random_trial, two_engines};
 
 /// Safepoints beyond which a program is not interrupted at every one of them.
 const MANY: u64 = 300;
@@ -20,14 +21,23 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn random_modules() -> Result<()> {
-    let engine = engine()?;
-    let (first, modules) = (setting("WHERRY_SEED", 1), setting("WHERRY_MODULES", 300));
+    round_trips(&[engine()?], setting("WHERRY_MODULES", 300), "")
+}
+
+#[test]
+fn random_modules_across_instruction_sets() -> Result<()> {
+    let modules = setting("WHERRY_MODULES", 300).div_ceil(4);
+    round_trips(&two_engines()?, modules, "--across ")
+}
+
+fn round_trips(engines: &[Engine], modules: u64, option: &str) -> Result<()> {
+    let first = setting("WHERRY_SEED", 1);
     let mut total = Report::default();
     for seed in first..first + modules {
-        match random_trial(&engine, seed) {
+        match random_trial(engines, seed) {
             Ok(report) => total += report,
             Err(failure) => panic!(
-                "WHERRY_SEED={seed}: {:#}; `soak --seed {seed} --modules 1` makes a small case of it",
+                "WHERRY_SEED={seed}: {:#}; `soak {option}--seed {seed} --modules 1` makes a small case of it",
                 failure.error
             ),
         }
@@ -47,7 +57,16 @@ fn random_modules() -> Result<()> {
 /// The programs of the engine's tests that need no host, at every safepoint or nearly so.
 #[test]
 fn programs() -> Result<()> {
-    let engine = engine()?;
+    programs_on(&[engine()?])
+}
+
+#[test]
+fn programs_across_instruction_sets() -> Result<()> {
+    programs_on(&two_engines()?)
+}
+
+fn programs_on(engines: &[Engine]) -> Result<()> {
+    let engine = &engines[0];
     let folder = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../runtime/engine/tests/programs"
@@ -56,11 +75,11 @@ fn programs() -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let wasm = wat::parse_file(&path)?;
-        if Module::imports(&Module::new(&engine, &wasm)?).len() > 0 {
+        if Module::imports(&Module::new(engine, &wasm)?).len() > 0 {
             continue;
         }
-        let subject = Subject::new(&engine, &wasm)?;
-        let ty = FuncType::new(&engine, [], []);
+        let subject = Subject::new(engines, &wasm)?;
+        let ty = FuncType::new(engine, [], []);
         let named = || path.display().to_string();
         let passed = subject
             .safepoints("_start", &ty, &[])
@@ -94,11 +113,19 @@ const KERNELS: [(&str, i32, u64); 10] = [
 
 #[test]
 fn kernels() -> Result<()> {
-    let engine = engine()?;
+    kernels_on(&[engine()?])
+}
+
+#[test]
+fn kernels_across_instruction_sets() -> Result<()> {
+    kernels_on(&two_engines()?)
+}
+
+fn kernels_on(engines: &[Engine]) -> Result<()> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../workloads/prebuilt/kernels");
     for (name, rounds, every) in KERNELS {
         let wasm = std::fs::read(format!("{folder}/{name}.wasm"))?;
-        let subject = Subject::new(&engine, &wasm)?;
+        let subject = Subject::new(engines, &wasm)?;
         let exports = subject.exports();
         let (_, ty) = exports
             .iter()

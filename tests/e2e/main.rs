@@ -1,5 +1,6 @@
 //! End-to-end tests of the `wherry` binary. One test binary, so that it links once.
 
+mod architectures;
 mod cli;
 mod deltas;
 mod encryption;

@@ -4,15 +4,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wherry_tests::{Done, Home, Random, Workload, repository};
+use wherry_tests::{Done, Home, Machine, Random, Workload, repository};
 
 const CAPTURED: i32 = 85;
 /// More captures than this are not made in one run; the last leg goes to the end.
 const MAX_CAPTURES: usize = 8;
 
 /// A job that is run in legs: to a checkpoint, from there to the next one, to the end.
-struct Job {
+pub(crate) struct Job {
     module: PathBuf,
+    /// Where the legs run, in turn.
+    machines: Vec<Machine>,
     /// Options for every leg: directories.
     grants: Vec<String>,
     arguments: Vec<&'static str>,
@@ -22,7 +24,7 @@ struct Job {
 
 /// What a job did in all its legs.
 #[derive(Debug, PartialEq, Eq)]
-struct Effect {
+pub(crate) struct Effect {
     stdout: String,
     /// The files that it left in scratch, with their contents.
     scratch: Vec<(PathBuf, Vec<u8>)>,
@@ -42,13 +44,20 @@ impl Effect {
 }
 
 impl Job {
-    fn new(workload: Workload, arguments: &[&'static str]) -> Option<Self> {
+    pub(crate) fn new(workload: Workload, arguments: &[&'static str]) -> Option<Self> {
         Some(Job {
             module: workload.module()?,
+            machines: vec![Machine::This],
             grants: Vec::new(),
             arguments: arguments.to_vec(),
             luggage: Home::new(),
         })
+    }
+
+    /// Its legs run on these machines, in turn.
+    pub(crate) fn on(self, machines: &[Machine]) -> Self {
+        let machines = machines.to_vec();
+        Job { machines, ..self }
     }
 
     fn mount(mut self, host: &Path, guest: &str) -> Self {
@@ -57,27 +66,36 @@ impl Job {
         self
     }
 
-    fn uninterrupted(&self) -> Effect {
+    /// Runs it on this machine, to its end.
+    pub(crate) fn uninterrupted(&self) -> Effect {
         let home = Home::new();
-        let done = self.start(&home, &[]).expect(0);
+        let done = self.start(&Machine::This, &home, &[]).expect(0);
         assert!(!done.stdout.is_empty(), "the program writes something");
         Effect::new(&done.stdout, &home)
     }
 
-    /// Runs it in legs; `next` says when each one is to be captured. Returns what it did and
-    /// how many captures there were.
-    fn in_legs(&self, mut next: impl FnMut(usize) -> String) -> (Effect, usize) {
+    fn in_legs(&self, next: impl FnMut(usize) -> String) -> (Effect, usize) {
+        self.in_legs_of(MAX_CAPTURES, next)
+    }
+
+    /// Runs it in legs; `next` says when each one is to be captured, which happens at most so
+    /// many times. Returns what it did and how many captures there were.
+    pub(crate) fn in_legs_of(
+        &self,
+        most: usize,
+        mut next: impl FnMut(usize) -> String,
+    ) -> (Effect, usize) {
         let mut stdout = Vec::new();
-        for captures in 0.. {
+        for (captures, machine) in self.machines.iter().cycle().enumerate() {
             let to = self.checkpoint(captures);
             let mut capture = vec![format!("--checkpoint-to={}", to.display()), next(captures)];
-            if captures == MAX_CAPTURES {
+            if captures == most {
                 capture.clear();
             }
             let home = Home::new();
             let done = match captures.checked_sub(1) {
-                None => self.start(&home, &capture),
-                Some(last) => self.resume(&home, &self.checkpoint(last), &capture),
+                None => self.start(machine, &home, &capture),
+                Some(last) => self.resume(machine, &home, &self.checkpoint(last), &capture),
             };
             stdout.extend_from_slice(&done.stdout);
             if done.code != Some(CAPTURED) {
@@ -93,15 +111,15 @@ impl Job {
         unreachable!("the last leg goes to the end")
     }
 
-    fn start(&self, home: &Home, capture: &[String]) -> Done {
-        let mut command = home.command(["run", "--keep-scratch"]);
+    fn start(&self, machine: &Machine, home: &Home, capture: &[String]) -> Done {
+        let mut command = home.command_on(machine, ["run", "--keep-scratch"]);
         command.args(&self.grants).args(capture);
         command.arg(&self.module).args(&self.arguments);
         Done::of(command)
     }
 
-    fn resume(&self, home: &Home, from: &Path, capture: &[String]) -> Done {
-        let mut command = home.command(["resume", "--keep-scratch", "--module"]);
+    fn resume(&self, machine: &Machine, home: &Home, from: &Path, capture: &[String]) -> Done {
+        let mut command = home.command_on(machine, ["resume", "--keep-scratch", "--module"]);
         command.arg(&self.module);
         command.args(&self.grants).args(capture).arg(from);
         Done::of(command)

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::binary::{binary, shared_cache};
-use crate::program;
+use crate::{Machine, program};
 
 /// A fresh `$WHERRY_HOME`, with room beside it for the test's files.
 #[derive(Debug)]
@@ -91,6 +91,17 @@ impl Home {
     /// `wherry ARGUMENTS…`, without anything of the environment but what every machine has.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         self.adopt(Command::new(binary()), arguments)
+    }
+
+    /// As [`Home::command`], on another machine than this one.
+    pub fn command_on<A: AsRef<OsStr>>(
+        &self,
+        machine: &Machine,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Command {
+        let mut command = self.adopt(machine.wherry(), arguments);
+        command.envs(machine.environment());
+        command
     }
 
     /// As [`Home::command`], with a variable of the environment.

@@ -5,11 +5,13 @@
 
 mod binary;
 mod home;
+mod machine;
 mod programs;
 mod random;
 
 pub use binary::binary;
 pub use home::{Done, Home, Running};
+pub use machine::Machine;
 pub use programs::{Workload, program, repository};
 pub use random::Random;
 

@@ -11,7 +11,7 @@ use std::{
 
 use clap::Parser;
 use wasmtime::{Engine, Result};
-use wherry_conformance::{Failure, Report, engine, minimise, random_trial, repeat};
+use wherry_conformance::{Failure, Report, engine, minimise, random_trial, repeat, two_engines};
 
 /// Between two lines about the progress.
 const PROGRESS: Duration = Duration::from_secs(60);
@@ -30,11 +30,18 @@ struct Options {
     /// Where cases that failed are kept.
     #[arg(long, default_value = "conformance/tests/regressions")]
     keep: PathBuf,
+    /// Move between this processor and wasmtime's interpreter, back and forth.
+    #[arg(long)]
+    across: bool,
 }
 
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
-    let engine = engine()?;
+    let engines = if options.across {
+        two_engines()?.to_vec()
+    } else {
+        vec![engine()?]
+    };
     let start = Instant::now();
     let end = start + Duration::from_secs(60 * options.minutes);
     let (mut total, mut failures, mut modules) = (Report::default(), 0, 0);
@@ -42,12 +49,12 @@ fn main() -> Result<ExitCode> {
     while modules < options.modules && Instant::now() < end {
         let seed = options.seed + modules;
         modules += 1;
-        match random_trial(&engine, seed) {
+        match random_trial(&engines, seed) {
             Ok(report) => total += report,
             Err(failure) => {
                 failures += 1;
                 println!("seed {seed}: {:#}", failure.error);
-                keep(&engine, &options, seed, *failure)?;
+                keep(&engines, &options, seed, *failure)?;
             }
         }
         if Instant::now() >= next_line {
@@ -75,9 +82,9 @@ fn tell(options: &Options, modules: u64, total: Report, failures: u64, start: In
 }
 
 /// Writes the case down, as small as it can be made.
-fn keep(engine: &Engine, options: &Options, seed: u64, mut failure: Failure) -> Result<()> {
+fn keep(engines: &[Engine], options: &Options, seed: u64, mut failure: Failure) -> Result<()> {
     let call = failure.call.clone();
-    let fails = |wasm: &[u8]| repeat(engine, wasm, call.as_ref()).is_err();
+    let fails = |wasm: &[u8]| repeat(engines, wasm, call.as_ref()).is_err();
     if fails(&failure.wasm) {
         failure.wasm = minimise(failure.wasm, fails);
     }

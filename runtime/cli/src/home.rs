@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use etcetera::BaseStrategy as _;
-use wherry_engine::{Engine, EngineConfig};
+use wherry_engine::{Engine, EngineConfig, Target};
 use wherry_node::JobStore;
 use wherry_packager::{PackError, Store, StoreError};
 
@@ -79,9 +79,11 @@ impl Home {
         self.0.join("cache")
     }
 
-    pub(crate) fn engine(&self) -> anyhow::Result<Engine> {
-        let cache_dir = Some(self.cache());
-        Ok(Engine::new(EngineConfig { cache_dir })?)
+    pub(crate) fn engine(&self, target: Target) -> anyhow::Result<Engine> {
+        Ok(Engine::new(EngineConfig {
+            target,
+            cache_dir: Some(self.cache()),
+        })?)
     }
 }
 

@@ -10,6 +10,7 @@ mod launch;
 mod mounts;
 mod output;
 mod signals;
+mod target;
 mod transfer;
 mod workload;
 

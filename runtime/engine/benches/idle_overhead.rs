@@ -63,6 +63,7 @@ impl Kernel {
                     &Options {
                         resumable,
                         countdown: matches!(way, Way::Counting | Way::Deterministic),
+                        ..Options::default()
                     },
                 )?
                 .wasm

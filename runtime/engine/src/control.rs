@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 use wherry_wasi::Interrupt;
 
 use crate::Reason;
-use crate::instance::Flag;
+use crate::flag::{Flag, Raiser};
 
 /// Stops a job from another thread. Clones control the same job. A request that comes while
 /// the job does not run is met as soon as it does.
@@ -25,7 +25,7 @@ struct Shared {
 struct State {
     requested: Option<Reason>,
     /// The flag of the instance that runs.
-    running: Option<Flag>,
+    running: Option<Raiser>,
 }
 
 /// The time that a run may take.
@@ -70,7 +70,7 @@ impl Control {
     /// Says which program requests are for from now on.
     pub(crate) fn begin(&self, flag: &Flag) {
         let mut state = self.0.lock();
-        state.running = Some(flag.clone());
+        state.running = Some(flag.raiser());
         if let Some(reason) = state.requested {
             self.0.raise(&mut state, reason);
         }
@@ -118,7 +118,7 @@ impl Shared {
     fn raise(&self, state: &mut State, reason: Reason) {
         state.requested = state.requested.max(Some(reason));
         if let Some(flag) = &state.running {
-            flag.raise(Flag::LEAVE);
+            flag.raise();
             self.interrupt.raise();
         }
     }

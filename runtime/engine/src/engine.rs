@@ -18,12 +18,33 @@ const STACK_BYTES: usize = 64 << 20;
 /// Room on the stack for the host's functions.
 const HOST_STACK_BYTES: usize = 4 << 20;
 
+/// wasmtime's name for its interpreter on a machine like this one.
+const INTERPRETER: &str = if cfg!(target_endian = "little") {
+    "pulley64"
+} else {
+    "pulley64be"
+};
+
 /// What an engine is made of.
 #[derive(Clone, Debug, Default)]
 pub struct EngineConfig {
+    /// What programs are compiled for.
+    pub target: Target,
     /// Where compiled modules are kept; created if it is not there. Whoever can write to it
     /// can run native code as this process: it must belong to nobody else.
     pub cache_dir: Option<PathBuf>,
+}
+
+/// What programs are compiled for. A checkpoint that was made with one is resumed with any
+/// other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// This machine's processor.
+    #[default]
+    Native,
+    /// wasmtime's interpreter, Pulley, which has an instruction set of its own. Nothing that is
+    /// compiled is executable memory. Programs take several times as long.
+    Interpreter,
 }
 
 /// Compiles and runs modules. Clones share everything.
@@ -31,6 +52,7 @@ pub struct EngineConfig {
 pub struct Engine(Arc<Parts>);
 
 struct Parts {
+    target: Target,
     /// By [`Form::half`], each made when it is first used.
     halves: [OnceLock<Half>; 4],
     cache: Option<Cache>,
@@ -62,6 +84,7 @@ impl Engine {
     /// If the cache directory cannot be used.
     pub fn new(config: EngineConfig) -> Result<Self, Error> {
         Ok(Engine(Arc::new(Parts {
+            target: config.target,
             halves: Default::default(),
             cache: config.cache_dir.map(Cache::open).transpose()?,
         })))
@@ -73,12 +96,18 @@ impl Engine {
         Module::new(self.clone(), wasm)
     }
 
+    /// What it compiles for.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        self.0.target
+    }
+
     pub(crate) fn half(&self, form: Form) -> Result<&Half, Error> {
         let cell = &self.0.halves[form.half()];
         if let Some(half) = cell.get() {
             return Ok(half);
         }
-        let half = Half::new(form)?;
+        let half = Half::new(form, self.target())?;
         Ok(cell.get_or_init(|| half))
     }
 
@@ -95,7 +124,7 @@ impl Form {
 }
 
 impl Half {
-    fn new(form: Form) -> Result<Self, Error> {
+    fn new(form: Form, target: Target) -> Result<Self, Error> {
         let failed = |error| Error::Engine(format!("{error:#}"));
         let stack = if form.options.resumable {
             2 * STACK_BYTES
@@ -107,6 +136,9 @@ impl Half {
         config
             .cranelift_nan_canonicalization(form.deterministic)
             .relaxed_simd_deterministic(form.deterministic);
+        if target == Target::Interpreter {
+            for_interpreter(&mut config).map_err(failed)?;
+        }
         let wasmtime = wasmtime::Engine::new(&config).map_err(failed)?;
         let mut linker = Linker::new(&wasmtime);
         host::link(&mut linker).map_err(failed)?;
@@ -143,6 +175,17 @@ fn wasmtime_config(stack: usize) -> Config {
     config
 }
 
+/// The interpreter has no atomic instructions, so that the flag is brought into the program by
+/// an epoch's end.
+fn for_interpreter(config: &mut Config) -> wasmtime::Result<()> {
+    config
+        .target(INTERPRETER)?
+        .wasm_threads(false)
+        .shared_memory(false)
+        .epoch_interruption(true);
+    Ok(())
+}
+
 fn with_memories(mut config: Config, memories: &Memories) -> Config {
     config
         .with_host_memory(Arc::new(memories.clone()))
@@ -154,6 +197,19 @@ fn with_memories(mut config: Config, memories: &Memories) -> Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_interpreter_is_another_instruction_set() -> Result<(), Error> {
+        let form = Form {
+            options: Options::default(),
+            deterministic: false,
+        };
+        for (target, interprets) in [(Target::Native, false), (Target::Interpreter, true)] {
+            let half = Half::new(form, target)?;
+            assert_eq!(half.wasmtime.is_pulley(), interprets, "{target:?}");
+        }
+        Ok(())
+    }
 
     /// Reservations and guards are what wasmtime would have made, so code checks no bounds.
     #[test]

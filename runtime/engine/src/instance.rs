@@ -2,20 +2,15 @@
 
 use std::io::{Seek, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
-use wasmtime::{
-    Extern, ExternType, Func, Global, Memory, MemoryType, SharedMemory, Store, Table, TypedFunc,
-    Val,
-};
-use wherry_instrument::{
-    FLAG_LEAVE, FLAG_MODULE, FLAG_REWINDING, REWINDING, RUNNING, UNWINDING, export,
-};
+use wasmtime::{Extern, ExternType, Func, Global, Memory, Store, Table, TypedFunc, Val};
+use wherry_instrument::{FLAG_MODULE, REWINDING, RUNNING, UNWINDING, export};
 use wherry_snapshot::{Frame, Phase, Writer};
 use wherry_wasi::Wasi;
 
 use crate::checkpoint::{CapturedMemory, FrozenMemory};
 use crate::engine::Form;
+use crate::flag::Flag;
 use crate::host::{ELEMENT_BYTES, Host, Limiter};
 use crate::memory::{Linear, Memories};
 use crate::module::Variant;
@@ -89,7 +84,7 @@ impl Instance {
         };
         let mut store = Store::new(&half.wasmtime, host);
         store.limiter(|host| &mut host.limiter);
-        let flag = Flag::new(&half.wasmtime).map_err(failed)?;
+        let flag = Flag::new(&mut store, module.engine().target()).map_err(failed)?;
         let imports = imports(&half.linker, &mut store, &variant, &flag).map_err(failed)?;
         let instance = wasmtime::Instance::new(&mut store, &variant.compiled, &imports);
         let instance = instance.map_err(failed)?;
@@ -163,7 +158,7 @@ impl Instance {
 
     /// Makes the next call begin afresh.
     pub(crate) fn prepare_start(&mut self) -> Result<(), Error> {
-        self.flag.clear();
+        self.flag.reset(&mut self.store, false);
         self.set(self.handles.state, Val::I32(RUNNING))
     }
 
@@ -173,8 +168,7 @@ impl Instance {
             let frames = capture::frames(self)?;
             restore::frames(self, frames)?;
         }
-        self.flag.clear();
-        self.flag.raise(Flag::REWIND);
+        self.flag.reset(&mut self.store, true);
         self.set(self.handles.state, Val::I32(REWINDING))
     }
 
@@ -262,41 +256,6 @@ fn start_of(countdown: Option<u64>) -> i64 {
     i64::try_from(countdown.unwrap_or(0)).unwrap_or(i64::MAX)
 }
 
-/// The byte that tells a program to leave. It lives in a memory that no guest can name.
-#[derive(Clone)]
-pub(crate) struct Flag(SharedMemory);
-
-impl Flag {
-    /// Leave at the next safepoint. Stays through a rewinding.
-    pub(crate) const LEAVE: u8 = FLAG_LEAVE;
-    /// Takes safepoints to the code that rewinds, which clears it.
-    const REWIND: u8 = FLAG_REWINDING;
-
-    fn new(engine: &wasmtime::Engine) -> wasmtime::Result<Self> {
-        SharedMemory::new(engine, MemoryType::shared(1, 1)).map(Flag)
-    }
-
-    pub(crate) fn raise(&self, bits: u8) {
-        self.byte().fetch_or(bits, Ordering::SeqCst);
-    }
-
-    fn clear(&self) {
-        self.byte().store(0, Ordering::SeqCst);
-    }
-
-    #[expect(
-        unsafe_code,
-        reason = "wasmtime leaves it to the embedder to access it atomically"
-    )]
-    fn byte(&self) -> &AtomicU8 {
-        let byte = &self.0.data()[0];
-        // SAFETY: the memory has one page, lives as long as `self` and never moves, and its
-        // first byte is accessed with atomic instructions only: here, and by the
-        // instrumentation, whose validator keeps guests from having shared memories.
-        unsafe { AtomicU8::from_ptr(byte.get()) }
-    }
-}
-
 fn linear_memories(
     memories: &Memories,
     store: &Store<Host>,
@@ -334,7 +293,7 @@ fn imports(
     let mut imports = Vec::new();
     for import in variant.compiled.imports() {
         imports.push(match import.module() {
-            FLAG_MODULE => flag.0.clone().into(),
+            FLAG_MODULE => flag.import(),
             _ => linker
                 .get_by_import(&mut *store, &import)
                 .ok_or_else(|| missing(import.name()))?,

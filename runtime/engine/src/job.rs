@@ -355,6 +355,7 @@ fn form(resumable: bool, countdown: Option<u64>, profile: Option<Profile>) -> Fo
         options: Options {
             resumable,
             countdown,
+            ..Options::default()
         },
         deterministic: profile.is_some(),
     }

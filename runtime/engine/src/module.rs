@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use wasmparser::{KnownCustom, Name, NameSectionReader, Parser, Payload, TypeRef};
-use wherry_instrument::{FLAG_MODULE, Instrumented, Map, instrument};
+use wherry_instrument::{FLAG_MODULE, Instrumented, Map, Options, instrument};
 use wherry_snapshot::Digest;
 
 use crate::engine::Form;
-use crate::{Engine, Error, host};
+use crate::{Engine, Error, Target, host};
 
 /// A module, as it came in the artifact. Clones share what was compiled.
 #[derive(Clone)]
@@ -127,7 +127,11 @@ impl Module {
     }
 
     fn compile(&self, engine: &wasmtime::Engine, form: Form) -> Result<Variant, Error> {
-        let Instrumented { wasm, map } = instrument(&self.0.wasm, &form.options)?;
+        let options = Options {
+            unshared_flag: self.0.engine.target() == Target::Interpreter,
+            ..form.options
+        };
+        let Instrumented { wasm, map } = instrument(&self.0.wasm, &options)?;
         let failed = |error: wasmtime::Error| Error::Instantiate {
             action: "compiled",
             reason: format!("{error:#}"),

@@ -31,6 +31,7 @@ pub(crate) struct Parts {
     /// Type indices of the functions after the originals: trampolines, then helpers.
     pub(crate) added_functions: Vec<u32>,
     pub(crate) drop_segments: u32,
+    pub(crate) unshared_flag: bool,
     /// Functions behind [`export::FUNCTIONS`], as indices of the new module.
     pub(crate) referenced: Vec<u32>,
     /// Functions that are referred to, and need a declaration for that.
@@ -101,7 +102,7 @@ fn imports(original: &Original<'_>, parts: &Parts, module: &mut Module) -> Reenc
         minimum: 1,
         maximum: Some(1),
         memory64: false,
-        shared: true,
+        shared: !parts.unshared_flag,
         page_size_log2: None,
     };
     imports.import(FLAG_MODULE, FLAG_NAME, EntityType::Memory(flag));

@@ -141,7 +141,7 @@ impl Helpers {
 
     /// True (on the stack) if the program is to leave or is rewinding.
     pub(crate) fn poll(&self) -> Vec<I<'static>> {
-        let flag = [I::I32Const(0), I::I32AtomicLoad8U(at(0, 0, FLAG_MEMORY))];
+        let flag = [I::I32Const(0), self.load_flag()];
         if !self.options.countdown {
             return flag.to_vec();
         }
@@ -151,6 +151,16 @@ impl Helpers {
         code.extend(flag);
         code.push(I::I32Or);
         code
+    }
+
+    fn load_flag(&self) -> I<'static> {
+        let flag = at(0, 0, FLAG_MEMORY);
+        if self.options.unshared_flag {
+            I::I32Load8U(flag)
+        } else {
+            // A plain load is hoisted out of loops.
+            I::I32AtomicLoad8U(flag)
+        }
     }
 
     /// Undoes the count of a poll that was passed only to rewind.
@@ -182,15 +192,21 @@ impl Helpers {
     }
 
     /// Code that ends the rewinding. A request to leave that came meanwhile stays.
-    pub(crate) fn resumed(&self) -> [I<'static>; 6] {
-        [
+    pub(crate) fn resumed(&self) -> Vec<I<'static>> {
+        let (flag, leave) = (at(0, 0, FLAG_MEMORY), I::I32Const(FLAG_LEAVE.into()));
+        let mut code = vec![
             I::I32Const(RUNNING),
             I::GlobalSet(self.indices.state),
             I::I32Const(0),
-            I::I32Const(FLAG_LEAVE.into()),
-            I::I32AtomicRmw8AndU(at(0, 0, FLAG_MEMORY)),
-            I::Drop,
-        ]
+        ];
+        if self.options.unshared_flag {
+            let load = [I::I32Const(0), self.load_flag()];
+            code.extend(load);
+            code.extend([leave, I::I32And, I::I32Store8(flag)]);
+        } else {
+            code.extend([leave, I::I32AtomicRmw8AndU(flag), I::Drop]);
+        }
+        code
     }
 
     /// The trampoline of an imported function: a safepoint before the call, which is made

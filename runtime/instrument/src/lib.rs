@@ -9,7 +9,7 @@
 //!
 //! | name | kind | meaning |
 //! | --- | --- | --- |
-//! | import `wherry` `flag` | shared memory, 1 page | byte 0 holds [`FLAG_LEAVE`] and [`FLAG_REWINDING`] |
+//! | import `wherry` `flag` | shared memory, 1 page; see [`Options::unshared_flag`] | byte 0 holds [`FLAG_LEAVE`] and [`FLAG_REWINDING`] |
 //! | [`export::STATE`] | global i32 | [`RUNNING`], [`UNWINDING`] or [`REWINDING`] |
 //! | [`export::STACK_POINTER`] | global i32 | end of the stored frames in the state memory |
 //! | [`export::STATE_MEMORY`] | memory | the stored frames, from [`STACK_BASE`] |
@@ -119,7 +119,7 @@ pub mod export {
 
 /// Module name of the flag's import.
 pub const FLAG_MODULE: &str = "wherry";
-/// Field name of the flag's import: a shared memory of one page.
+/// Field name of the flag's import: a memory of one page.
 pub const FLAG_NAME: &str = "flag";
 
 /// How to instrument. All variants of one module have the same safepoints and the same
@@ -130,6 +130,9 @@ pub struct Options {
     pub resumable: bool,
     /// Counts executed safepoints and leaves at a chosen one: reproducible, and slower.
     pub countdown: bool,
+    /// For an engine without atomic instructions: the memory of the flag is not shared. To
+    /// raise it, the engine must interrupt the program, as its epochs do.
+    pub unshared_flag: bool,
 }
 
 /// An instrumented module.

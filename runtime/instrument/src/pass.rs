@@ -149,6 +149,7 @@ impl Pass<'_, '_> {
         let drop_segments = self.helpers.add(drop_type, drop);
         let indices = self.helpers.indices;
         let stand_ins = self.helpers.stand_ins();
+        let unshared_flag = self.helpers.options.unshared_flag;
         let (types, added) = self.helpers.into_added();
         for (ty, function) in added {
             added_functions.push(ty);
@@ -166,6 +167,7 @@ impl Pass<'_, '_> {
             hints: self.hints,
             added_functions,
             drop_segments,
+            unshared_flag,
             referenced: referenced.collect(),
             stand_ins,
             resumers,

@@ -26,10 +26,21 @@ fn forms() {
             let options = Options {
                 resumable,
                 countdown,
+                unshared_flag: false,
             };
             let instrumented = instrument(&wasm, &options).unwrap();
             let text = wasmprinter::print_bytes(&instrumented.wasm).unwrap();
             compare(&folder.join(format!("{stem}.{form}.wat")), &text);
+            let options = Options {
+                unshared_flag: true,
+                ..options
+            };
+            let instrumented = instrument(&wasm, &options).unwrap();
+            let text = wasmprinter::print_bytes(&instrumented.wasm).unwrap();
+            assert!(
+                !text.contains("shared") && !text.contains("atomic"),
+                "{text}"
+            );
             cases += 1;
         }
     }

@@ -12,6 +12,7 @@ fn map() -> Map {
         &Options {
             resumable: true,
             countdown: false,
+            ..Options::default()
         },
     )
     .unwrap()

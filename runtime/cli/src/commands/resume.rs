@@ -20,6 +20,7 @@ use super::Context;
 use crate::failure::Refusal;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
+use crate::target::TargetArgs;
 use crate::workload::{self, module_of_checkpoint, text_of};
 use crate::{exit, output};
 
@@ -56,6 +57,8 @@ pub(crate) struct Resume {
     strict: bool,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    target: TargetArgs,
     #[command(flatten)]
     checkpoints: CheckpointArgs,
     /// What to go on with
@@ -132,7 +135,10 @@ impl Resume {
         wasm: Vec<u8>,
     ) -> anyhow::Result<Ready> {
         launch.check(reader.contents().profile.is_some())?;
-        let module = context.home.engine()?.load(wasm.clone());
+        let module = context
+            .home
+            .engine(self.target.target())?
+            .load(wasm.clone());
         let settings = Settings {
             limits: self.limits.limits(&Default::default()),
             ..launch.settings(active)?

@@ -11,6 +11,7 @@ use crate::exit;
 use crate::failure::Refusal;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
+use crate::target::TargetArgs;
 use crate::workload::{self, Runnable};
 
 /// Run a workload, and exit with its code
@@ -52,6 +53,8 @@ pub(crate) struct Run {
     limits: LimitArgs,
     #[command(flatten)]
     determinism: DeterminismArgs,
+    #[command(flatten)]
+    target: TargetArgs,
     #[command(flatten)]
     checkpoints: CheckpointArgs,
     /// What to run, and arguments for it
@@ -98,7 +101,10 @@ impl Run {
             manifest: runnable.manifest.as_ref().and_then(workload::from_oci),
         };
         let limits = self.limits.limits(&runnable.config.limits);
-        let module = context.home.engine()?.load(runnable.wasm);
+        let module = context
+            .home
+            .engine(self.target.target())?
+            .load(runnable.wasm);
         if self.scratch.is_none() && !module.uses_paths() {
             record.scratch = None;
         }

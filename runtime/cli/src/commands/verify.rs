@@ -16,6 +16,7 @@ use crate::exit;
 use crate::key::KeyArgs;
 use crate::mounts::{self, DirArg};
 use crate::output::table;
+use crate::target::TargetArgs;
 use crate::workload::{module_of_checkpoint, text_of};
 
 /// Check one checkpoint of a deterministic job by running to it from an earlier one
@@ -41,6 +42,8 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "MODULE.wasm")]
     module: Option<PathBuf>,
     #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
     key: KeyArgs,
     /// The checkpoint to start from
     #[arg(value_name = "EARLIER", help_heading = "Arguments")]
@@ -61,7 +64,7 @@ impl Verify {
         let contents = earlier.contents();
         let digest = &contents.workload.module;
         let wasm = module_of_checkpoint(&context.home, self.module.as_deref(), digest)?;
-        let module = context.home.engine()?.load(wasm);
+        let module = context.home.engine(self.target.target())?.load(wasm);
         let scratch = tempfile::tempdir().context("there is no place for a scratch directory")?;
         let capture = tempfile::tempfile().context("there is no place for a checkpoint")?;
         let settings = self.settings(contents, scratch.path())?;

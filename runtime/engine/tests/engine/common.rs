@@ -5,20 +5,46 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use wherry_engine::{
-    Command, Control, Engine, EngineConfig, Input, Job, Module, Output, Settings, Stdio,
+    Command, Control, Engine, EngineConfig, Input, Job, Module, Output, Settings, Stdio, Target,
 };
 use wherry_snapshot::Reader;
 
 static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| Engine::new(EngineConfig::default()).expect("an engine"));
 
+static INTERPRETER: LazyLock<Engine> = LazyLock::new(|| {
+    let config = EngineConfig {
+        target: Target::Interpreter,
+        ..EngineConfig::default()
+    };
+    Engine::new(config).expect("an engine")
+});
+
 /// The module of a program in text form.
 pub(crate) fn module(wat: &str) -> Module {
     ENGINE.load(wat::parse_str(wat).expect("valid text"))
 }
 
+/// The same for the interpreter.
+pub(crate) fn interpreted(wat: &str) -> Module {
+    INTERPRETER.load(wat::parse_str(wat).expect("valid text"))
+}
+
+/// The same program for the processor and for the interpreter.
+pub(crate) fn on_both(wasm: &[u8]) -> [Module; 2] {
+    [&*ENGINE, &*INTERPRETER].map(|engine| engine.load(wasm.to_owned()))
+}
+
 /// The programs of `tests/programs`, by name.
 pub(crate) fn programs() -> Vec<(String, Module)> {
+    let programs = wasm_programs().into_iter();
+    programs
+        .map(|(name, wasm)| (name, ENGINE.load(wasm)))
+        .collect()
+}
+
+/// The programs of `tests/programs`, by name, as they would come in an artifact.
+pub(crate) fn wasm_programs() -> Vec<(String, Vec<u8>)> {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/programs");
     let mut programs: Vec<_> = std::fs::read_dir(directory)
         .expect("the programs")
@@ -29,10 +55,7 @@ pub(crate) fn programs() -> Vec<(String, Module)> {
                 .expect("a name")
                 .to_string_lossy()
                 .into_owned();
-            (
-                name,
-                module(&std::fs::read_to_string(&path).expect("a text")),
-            )
+            (name, wat::parse_file(&path).expect("a text"))
         })
         .collect();
     programs.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -42,8 +65,13 @@ pub(crate) fn programs() -> Vec<(String, Module)> {
 
 /// A workload that is checked in, built from ordinary source.
 pub(crate) fn prebuilt(name: &str) -> Module {
+    ENGINE.load(prebuilt_wasm(name))
+}
+
+/// The same, as it would come in an artifact.
+pub(crate) fn prebuilt_wasm(name: &str) -> Vec<u8> {
     let workloads = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../workloads/prebuilt");
-    ENGINE.load(std::fs::read(workloads.join(name)).expect("a workload"))
+    std::fs::read(workloads.join(name)).expect("a workload")
 }
 
 /// What a program writes to its standard output.

@@ -4,5 +4,6 @@ mod captures;
 mod common;
 mod deltas;
 mod deterministic;
+mod interpreter;
 mod refusals;
 mod stopping;

@@ -146,6 +146,7 @@ fn a_damaged_cache_entry_is_compiled_anew() {
     let run = || {
         let config = EngineConfig {
             cache_dir: Some(cache.clone()),
+            ..EngineConfig::default()
         };
         let engine = Engine::new(config).expect("an engine");
         let module = engine.load(wat::parse_str(LOOP).expect("valid text"));
@@ -177,6 +178,7 @@ fn a_cache_that_others_can_write_to_is_refused() {
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).expect("it is ours");
     let config = EngineConfig {
         cache_dir: Some(directory.path().to_owned()),
+        ..EngineConfig::default()
     };
     let error = Engine::new(config).err().expect("it is refused");
     assert!(
