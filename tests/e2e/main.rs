@@ -5,6 +5,7 @@ mod cli;
 mod deltas;
 mod encryption;
 mod golden;
+mod gpu_sdk;
 mod independent_reader;
 mod interruptions;
 mod limits;
