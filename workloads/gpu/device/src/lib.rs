@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytemuck::Pod;
 use wgpu::util::{BufferInitDescriptor, DeviceExt};
@@ -131,10 +131,15 @@ impl Arguments {
     pub fn timed<T>(&self, what: impl Display, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let start = Instant::now();
         let result = work()?;
-        if self.time {
-            println!("{what}: {:.6} s", start.elapsed().as_secs_f64());
-        }
+        self.report(what, start.elapsed());
         Ok(result)
+    }
+
+    /// With `--time`, prints how long something took.
+    pub fn report(&self, what: impl Display, taken: Duration) {
+        if self.time {
+            println!("{what}: {:.6} s", taken.as_secs_f64());
+        }
     }
 }
 

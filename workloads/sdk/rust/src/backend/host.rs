@@ -136,6 +136,12 @@ fn outcome(status: u32) -> Outcome {
 }
 
 fn failed(status: Status) -> Failed {
+    if status.failure() == Some(Failure::Timeout) {
+        return Failed {
+            failure: Failure::Timeout,
+            message: String::new(),
+        };
+    }
     // SAFETY: the host writes at most `capacity` bytes.
     let bytes = record(|to, capacity| unsafe { imports::error(to, capacity) });
     let message =

@@ -38,6 +38,11 @@ impl Queue {
         let handle = convert::handle(buffer.map(|buffer| buffer.object.handle));
         self.context.check(call, host::write(handle, offset, data));
     }
+
+    #[track_caller]
+    fn refuse_submission(&self, message: &str) {
+        self.context.errors.invalid("Queue::submit", message);
+    }
 }
 
 impl QueueInterface for Queue {
@@ -115,14 +120,20 @@ impl QueueInterface for Queue {
             .iter()
             .map(|buffer| buffer.as_custom::<CommandBuffer>()?.take())
             .collect();
-        match streams {
-            Some(streams) => self.context.submit(&streams.concat()),
-            None => {
-                let message = "a command buffer is invalid";
-                self.context.errors.invalid("Queue::submit", message);
-                self.context.submitted()
-            }
+        let Some(streams) = streams else {
+            self.refuse_submission("a command buffer is invalid");
+            return self.context.submitted();
+        };
+        let stream = streams.concat();
+        if stream.len() > abi::MAX_STREAM {
+            // The host ends a job that sends more.
+            let (length, longest) = (stream.len(), abi::MAX_STREAM);
+            self.refuse_submission(&format!(
+                "{length} bytes of commands are more than {longest}"
+            ));
+            return self.context.submitted();
         }
+        self.context.submit(&stream)
     }
 
     /// Timestamps are in nanoseconds already.
