@@ -66,6 +66,7 @@ fn train(digits: &Digits, epochs: u32) -> Result<Vec<Score>> {
         let score = training.epoch(&order)?;
         writeln!(file, "{epoch},{:.4},{:.4}", score.loss, score.accuracy)?;
         curve.push(score);
+        println!("epoch {epoch} of {epochs}");
     }
     Ok(curve)
 }

@@ -29,6 +29,7 @@ fn frames(arguments: &Arguments) -> Result<()> {
         write_png(&format!("frame-{number:03}.png"), width, height, &pixels)?;
 
         let expected = Picture::cast(width as usize, height as usize, &boxes, BACKGROUND);
+        println!("frame {} of {count}", number + 1);
         let (compared, different) = expected.compare(&pixels);
         if different > 0 || compared < pixels.len() / 4 / 3 {
             return Err(format!(

@@ -81,6 +81,7 @@ fn react(gpu: &Gpu, side: u32, steps: u32, start: &[Concentration]) -> Result<Ve
         }
         drop(pass);
         gpu.queue.submit([encoder.finish()]);
+        println!("step {} of {steps}", steps.min(first + BATCH));
     }
     gpu.read(&states[steps as usize % 2])
 }

@@ -83,6 +83,7 @@ fn multiply(
         pass.dispatch_workgroups(side / TILE, side / TILE, 1);
         drop(pass);
         gpu.queue.submit([encoder.finish()]);
+        println!("product {} of {products}", product + 1);
     }
     gpu.read(&matrices[products as usize % 2])
 }
