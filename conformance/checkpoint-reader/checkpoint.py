@@ -26,6 +26,7 @@ KINDS = {
     10: ("bases", 1, 4096, False),
     11: ("profile", 3, 4096, False),
     12: ("encryption", 1, 4096, False),
+    14: ("usage", 0, 4096, False),
 }
 CHUNK_INDEX, CHUNKS, ENCRYPTION = 8, 9, 12
 
@@ -259,6 +260,20 @@ ACCOUNTING = struct(wall_ns=u64, cpu_ns=u64)
 LINEAGE = struct(sequence=u64, parent=option(digest))
 BASES = sequence(digest)
 PROFILE = struct(version=u32, position=u64, start_time=u64, memory_bytes=option(u64))
+USAGE = struct(
+    quota=struct(
+        scratch_bytes=option(u64),
+        files=option(u64),
+        output_bytes=option(u64),
+        log_bytes=option(u64),
+    ),
+    stdout_bytes=u64,
+    stderr_bytes=u64,
+    lent_bytes=u64,
+    lent_files=u64,
+    read_bytes=u64,
+    written_bytes=u64,
+)
 
 BLOB = struct(len=u64, digests=sequence(digest))
 FILE_ID = struct(dev=u64, ino=u64)
@@ -299,6 +314,7 @@ DECODERS = {
     7: LINEAGE,
     10: BASES,
     11: PROFILE,
+    14: USAGE,
 }
 
 

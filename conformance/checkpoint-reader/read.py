@@ -148,6 +148,7 @@ def as_json(content, others=()):
         "wasi": shown_wasi(sections["wasi"], chunks),
         "accounting": sections["accounting"],
         "profile": sections["profile"],
+        **({"usage": sections["usage"]} if sections["usage"] else {}),
         "file_digest": sha(file.digest),
         "bases": [sha(name) for name in sections["bases"] or []],
         "sections": [

@@ -61,6 +61,7 @@ impl Guest {
             accounting: Accounting::default(),
             lineage: Lineage::default(),
             profile: None,
+            usage: None,
         })?;
         Ok(file.into_inner())
     }

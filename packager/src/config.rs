@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::limits::Limits;
 use crate::reference::{checked_name, checked_tag};
 
 /// The version of the config's format that is written, and the only one that is read.
@@ -46,6 +46,9 @@ pub struct WorkloadConfig {
     /// What the program asks for; a node may grant less.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
+    /// With how much less it cannot run: a node that grants less refuses it at once.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub needs: Limits,
     /// The program is to run in the deterministic profile.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deterministic: bool,
@@ -63,62 +66,6 @@ pub struct Mount {
     /// The program cannot run without it.
     #[serde(default)]
     pub required: bool,
-}
-
-/// What a workload asks for. What it does not mention is left to the node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// Linear memory, all memories together, in bytes.
-    #[serde(
-        rename = "memoryBytes",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub memory: Option<u64>,
-    /// Time on a CPU, in whole milliseconds.
-    #[serde(
-        rename = "cpuTimeMs",
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "milliseconds"
-    )]
-    pub cpu_time: Option<Duration>,
-    /// Time from start to end, checkpoints and pauses not counted, in whole milliseconds.
-    #[serde(
-        rename = "wallTimeMs",
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "milliseconds"
-    )]
-    pub wall_time: Option<Duration>,
-}
-
-impl Limits {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-mod milliseconds {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[expect(clippy::ref_option, reason = "the signature that serde asks for")]
-    pub(super) fn serialize<S: Serializer>(
-        time: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let milliseconds = time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        milliseconds.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
-    }
 }
 
 /// Where in a document something is, e.g. `mounts[1].guest`.
@@ -173,6 +120,7 @@ impl Default for WorkloadConfig {
             mounts: Vec::new(),
             scratch: default_scratch(),
             limits: Limits::default(),
+            needs: Limits::default(),
             deterministic: false,
         }
     }
@@ -222,20 +170,9 @@ impl WorkloadConfig {
         })?;
         self.check_text()?;
         self.check_paths()?;
-        let limits = [
-            self.limits.memory == Some(0),
-            self.limits.cpu_time == Some(Duration::ZERO),
-            self.limits.wall_time == Some(Duration::ZERO),
-        ];
-        field(
-            "limits",
-            &[],
-            if limits.contains(&true) {
-                Err("zero is not useful")
-            } else {
-                Ok(())
-            },
-        )
+        field("limits", &[], self.limits.check())?;
+        field("needs", &[], self.needs.check())?;
+        field("needs", &[], self.needs.within(&self.limits))
     }
 
     fn check_text(&self) -> Result<(), ConfigError> {

@@ -9,8 +9,10 @@
 
 mod artifact;
 mod config;
+mod demands;
 mod digest;
 mod init;
+mod limits;
 mod module;
 mod pack;
 mod preview1;
@@ -23,9 +25,11 @@ mod workload_file;
 pub use artifact::{
     ArtifactError, Descriptor, Document, Layer, MAX_DOCUMENT_SIZE, Runnable, media_type,
 };
-pub use config::{ConfigError, FieldPath, Limits, Mount, WorkloadConfig};
+pub use config::{ConfigError, FieldPath, Mount, WorkloadConfig};
+pub use demands::Demands;
 pub use digest::{Digest, DigestError};
 pub use init::{InitError, Language, init};
+pub use limits::Limits;
 pub use module::{MAX_MODULE_SIZE, ModuleError, ModuleSummary, validate_module};
 pub use pack::{PackError, Packed, pack, pack_module};
 pub use quantity::{parse_bytes, parse_duration};

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 /// Longest time that can be asked for: a century, well inside every clock's range.
-const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+pub(crate) const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// More than any machine has.
+pub(crate) const MAX_BYTES: u64 = 1 << 50;
 
 const UNITS: [(&str, u64); 10] = [
     ("", 1),
@@ -39,13 +42,18 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         .iter()
         .find_map(|(name, scale)| (*name == unit).then_some(*scale))
         .ok_or_else(|| refused("the units are B, kB, MB, GB, TB, KiB, MiB, GiB and TiB"))?;
-    let number: u64 = number
+    if number.is_empty() {
+        return Err(refused("it does not start with a whole number"));
+    }
+    // Digits that are no number are too many.
+    let bytes = number
         .parse()
-        .map_err(|_| refused("it does not start with a whole number"))?;
-    match number.checked_mul(scale) {
+        .ok()
+        .and_then(|number: u64| number.checked_mul(scale));
+    match bytes {
         Some(0) => Err(refused("zero is not useful")),
-        Some(bytes) => Ok(bytes),
-        None => Err(refused("it is too large")),
+        Some(bytes) if bytes <= MAX_BYTES => Ok(bytes),
+        _ => Err(refused("it is more than any machine has")),
     }
 }
 
@@ -116,6 +124,8 @@ mod tests {
             "0 GiB",
             "18446744073709551615 KiB",
             "99999999999999999999",
+            "9223372036854775808",
+            "1025 TiB",
         ] {
             assert!(parse_bytes(text).is_err(), "{text}");
         }

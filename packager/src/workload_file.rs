@@ -25,6 +25,15 @@
 //! memory = "256 MiB"
 //! cpu_time = "10m"
 //! wall_time = "1h"
+//! scratch = "1 GiB"
+//! files = 1000
+//! output = "10 MiB"
+//! log = "1 MiB"
+//! gpu_memory = "1 GiB"
+//! gpu_time = "1m"
+//!
+//! [needs]                           # the same names: with less it cannot run
+//! memory = "64 MiB"
 //! ```
 
 use std::collections::BTreeMap;
@@ -36,7 +45,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::{self, ConfigError, FieldPath, Limits, Mount, Step, WorkloadConfig};
+use crate::config::{self, ConfigError, FieldPath, Mount, Step, WorkloadConfig};
+use crate::limits::Limits;
 use crate::quantity;
 
 const MAX_FILE: u64 = 2 << 20;
@@ -111,6 +121,8 @@ struct Document {
     scratch: ScratchTable,
     #[serde(default)]
     limits: LimitsTable,
+    #[serde(default)]
+    needs: LimitsTable,
     description: Option<String>,
     licenses: Option<String>,
     source: Option<String>,
@@ -149,6 +161,33 @@ struct LimitsTable {
     cpu_time: Option<Duration>,
     #[serde(default, deserialize_with = "quantity::duration")]
     wall_time: Option<Duration>,
+    #[serde(default, deserialize_with = "quantity::bytes")]
+    scratch: Option<u64>,
+    files: Option<u64>,
+    #[serde(default, deserialize_with = "quantity::bytes")]
+    output: Option<u64>,
+    #[serde(default, deserialize_with = "quantity::bytes")]
+    log: Option<u64>,
+    #[serde(default, deserialize_with = "quantity::bytes")]
+    gpu_memory: Option<u64>,
+    #[serde(default, deserialize_with = "quantity::duration")]
+    gpu_time: Option<Duration>,
+}
+
+impl From<LimitsTable> for Limits {
+    fn from(table: LimitsTable) -> Self {
+        Self {
+            memory: table.memory,
+            cpu_time: table.cpu_time,
+            wall_time: table.wall_time,
+            scratch: table.scratch,
+            files: table.files,
+            output: table.output,
+            log: table.log,
+            gpu_memory: table.gpu_memory,
+            gpu_time: table.gpu_time,
+        }
+    }
 }
 
 impl WorkloadFile {
@@ -225,11 +264,6 @@ impl From<Document> for WorkloadFile {
                 required,
             },
         );
-        let LimitsTable {
-            memory,
-            cpu_time,
-            wall_time,
-        } = document.limits;
         Self {
             config: WorkloadConfig {
                 name: Some(document.name.clone()),
@@ -239,11 +273,8 @@ impl From<Document> for WorkloadFile {
                 mounts: mounts.collect(),
                 scratch: document.scratch.guest,
                 deterministic: document.deterministic,
-                limits: Limits {
-                    memory,
-                    cpu_time,
-                    wall_time,
-                },
+                limits: document.limits.into(),
+                needs: document.needs.into(),
             },
             name: document.name,
             version: document.version,

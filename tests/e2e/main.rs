@@ -9,6 +9,7 @@ mod gpu_sdk;
 mod independent_reader;
 mod interruptions;
 mod limits;
+mod policy;
 mod refused_checkpoints;
 mod refused_workloads;
 mod registry;

@@ -32,6 +32,10 @@ pub(crate) const PROTOCOL: u8 = 76;
 pub(crate) const NO_PERMISSION: u8 = 77;
 /// What the job needs is not set up here.
 pub(crate) const CONFIG: u8 = 78;
+/// The node's policy does not let the job run now; later it may.
+pub(crate) const NOT_NOW: u8 = 75;
+/// The node's policy does not let the job run.
+pub(crate) const POLICY: u8 = 79;
 
 /// For `wherry help exit-codes`.
 pub(crate) const TABLE: &str = "\
@@ -54,9 +58,11 @@ Exit codes of every verb, when Wherry itself fails:
    70  something that should not happen
    73  a file cannot be created
    74  reading or writing failed: a full disk, for instance
+   75  the node's policy does not let the job run now; later it may
    76  a registry sent something else than it should have
    77  access was refused
-   78  what the job needs is not set up here: a directory, a key, credentials";
+   78  what the job needs is not set up here: a directory, a key, credentials
+   79  the node's policy does not let the job run";
 
 #[cfg(test)]
 mod tests {
@@ -81,6 +87,8 @@ mod tests {
             PROTOCOL,
             NO_PERMISSION,
             CONFIG,
+            NOT_NOW,
+            POLICY,
         ];
         for code in codes {
             assert!(TABLE.contains(&format!("\n  {code:3}  ")), "{code}");

@@ -10,11 +10,12 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::IsTerminal;
-use wherry_engine::{Control, Job, Key, Limits, Reason, Scratch, Settings, Stdio};
+use wherry_engine::{Control, Job, Key, Reason, Scratch, Settings, Stdio};
 use wherry_node::{
     ActiveJob, ControlSocket, Ending, Event, Plan, Requests, Retention, State, supervise,
 };
 use wherry_packager::{parse_bytes, parse_duration};
+use wherry_policy::{Amounts, Item};
 
 use crate::commands::Context;
 use crate::failure::{Refusal, warn};
@@ -69,7 +70,7 @@ impl CheckpointArgs {
 }
 
 /// What a job may use.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Limits over the whole life of the job")]
 pub(crate) struct LimitArgs {
     /// Memory, e.g. `256 MiB`; what the workload itself asks for counts too
@@ -81,21 +82,52 @@ pub(crate) struct LimitArgs {
     /// Time from start to end, time as a checkpoint not counted
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     wall_time: Option<Duration>,
+    /// Bytes in the scratch directory
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    max_scratch: Option<u64>,
+    /// Files, directories and links that it has there, or creates elsewhere
+    #[arg(long, value_name = "N")]
+    max_files: Option<u64>,
+    /// Bytes written to standard output and to directories that are lent
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    max_output: Option<u64>,
+    /// Bytes written to standard error
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    max_log: Option<u64>,
 }
 
 impl LimitArgs {
-    /// The smaller of what is granted and asked for.
-    pub(crate) fn limits(&self, asked: &wherry_packager::Limits) -> Limits {
-        Limits {
-            memory_bytes: smaller(self.memory, asked.memory),
-            wall: smaller(self.wall_time, asked.wall_time),
-            cpu: smaller(self.cpu_time, asked.cpu_time),
-        }
+    /// The smaller of what is given here and asked for before.
+    pub(crate) fn asks(&self, asked: Amounts) -> Amounts {
+        let own = self.own();
+        let both = |amounts: Amounts, (item, amount)| amounts.with(item, amount);
+        own.into_iter().fold(asked, both)
     }
-}
 
-fn smaller<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
-    a.into_iter().chain(b).min()
+    /// What is given here, in the place of what was asked for before.
+    pub(crate) fn instead_of(&self, mut before: Amounts) -> Amounts {
+        for (item, amount) in self.own() {
+            if amount.is_some() {
+                before.set(item, amount);
+            }
+        }
+        before
+    }
+
+    fn own(&self) -> [(Item, Option<u64>); 7] {
+        let time = |time: Option<Duration>| {
+            time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+        };
+        [
+            (Item::Memory, self.memory),
+            (Item::CpuTime, time(self.cpu_time)),
+            (Item::WallTime, time(self.wall_time)),
+            (Item::Scratch, self.max_scratch),
+            (Item::Files, self.max_files),
+            (Item::Output, self.max_output),
+            (Item::Log, self.max_log),
+        ]
+    }
 }
 
 /// A process that is ready to run a job: it listens to signals already.
@@ -324,21 +356,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smaller_limit_counts() {
+    fn the_smaller_limit_counts_and_a_new_one_replaces_an_old_one() {
         let args = LimitArgs {
             memory: Some(5),
-            cpu_time: None,
             wall_time: Some(Duration::from_secs(9)),
+            ..LimitArgs::default()
         };
-        let asked = wherry_packager::Limits {
-            memory: Some(3),
-            cpu_time: Some(Duration::from_secs(1)),
-            wall_time: None,
-        };
-        let limits = args.limits(&asked);
-        assert_eq!(limits.memory_bytes, Some(3));
-        assert_eq!(limits.cpu, Some(Duration::from_secs(1)));
-        assert_eq!(limits.wall, Some(Duration::from_secs(9)));
+        let asked = Amounts::default()
+            .with(Item::Memory, Some(3))
+            .with(Item::CpuTime, Some(1000));
+        let first = args.asks(asked.clone());
+        let later = args.instead_of(asked);
+        for (amounts, memory) in [(first, 3), (later, 5)] {
+            assert_eq!(amounts.of(Item::Memory), Some(memory));
+            assert_eq!(amounts.of(Item::CpuTime), Some(1000));
+            assert_eq!(amounts.of(Item::WallTime), Some(9000));
+            assert_eq!(amounts.of(Item::Log), None);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod key;
 mod launch;
 mod mounts;
 mod output;
+mod policy;
 mod signals;
 mod target;
 mod transfer;

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use wherry_packager::{
-    Descriptor, Digest, MAX_MODULE_SIZE, Store, StoreError, WorkloadConfig, WorkloadFile,
-    media_type, pack, pack_module,
+    Descriptor, Digest, MAX_MODULE_SIZE, Reference, Store, StoreError, WorkloadConfig,
+    WorkloadFile, media_type, pack, pack_module,
 };
+
+use wherry_policy::Origin;
 
 use crate::exit;
 use crate::failure::Refusal;
@@ -24,6 +26,8 @@ pub(crate) struct Runnable {
     pub(crate) manifest: Option<Digest>,
     /// What it is given and asks for.
     pub(crate) config: WorkloadConfig,
+    /// Where it comes from, for the policy.
+    pub(crate) origin: Origin,
 }
 
 /// Where something to run is.
@@ -41,7 +45,11 @@ pub(crate) fn load(home: &Home, name: &str) -> anyhow::Result<Runnable> {
         Source::Module(path) => module(home, &path),
         Source::Project(directory) => {
             let packed = home.add_to_store(|store| pack(&directory, store))?;
-            stored(home, &packed.digest.to_string())
+            let stored = stored(home, &packed.digest.to_string())?;
+            Ok(Runnable {
+                origin: Origin::File,
+                ..stored
+            })
         }
         Source::Stored => stored(home, name),
     }
@@ -76,6 +84,7 @@ fn module(home: &Home, path: &Path) -> anyhow::Result<Runnable> {
         wasm,
         manifest: None,
         config: WorkloadConfig::default(),
+        origin: Origin::File,
     })
 }
 
@@ -114,7 +123,19 @@ fn stored(home: &Home, name: &str) -> anyhow::Result<Runnable> {
         wasm: workload.module,
         manifest: Some(workload.digest),
         config: workload.config,
+        origin: origin(name),
     })
+}
+
+/// Where an artifact of the store comes from, as far as its name says.
+pub(crate) fn origin(name: &str) -> Origin {
+    match name.parse::<Reference>() {
+        Ok(reference) if reference.registry().is_some() => {
+            Origin::Repository(reference.repository())
+        }
+        Ok(reference) => Origin::Repository(format!("local/{}", reference.name())),
+        Err(_) => Origin::Digest,
+    }
 }
 
 /// The module of a checkpoint: the one that is given, or the one of the store.

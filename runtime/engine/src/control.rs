@@ -78,7 +78,7 @@ impl Control {
 
     /// Waits for the end of the run, and requests one when its time is up.
     pub(crate) fn watch(&self, allowance: Allowance) {
-        let start = Usage::now();
+        let start = Clocks::now();
         let mut state = self.0.lock();
         while state.running.is_some() {
             let left = start.left_of(allowance);
@@ -143,14 +143,14 @@ impl Shared {
 
 /// The clocks at the start of a run.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Usage {
+pub(crate) struct Clocks {
     wall: Instant,
     cpu: Duration,
 }
 
-impl Usage {
+impl Clocks {
     pub(crate) fn now() -> Self {
-        Usage {
+        Clocks {
             wall: Instant::now(),
             cpu: process_cpu_time(),
         }

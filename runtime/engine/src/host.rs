@@ -1,5 +1,6 @@
 //! The functions that a program can call, and the limits of what it can allocate.
 
+use crate::settings::{Exhausted, LimitObserver};
 use wasmtime::{Caller, Global, Linker, Memory, ResourceLimiter, Val};
 use wherry_instrument::UNWINDING;
 use wherry_wasi::{Fault, Wasi, for_each_function};
@@ -77,13 +78,16 @@ fn call(
 
 /// Counts the bytes of memories and tables, and refuses what is too much: growing then
 /// fails in the guest, as it would on a machine without more memory.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Limiter {
     pub(crate) limit: u64,
     pub(crate) used: u64,
     /// Whether it ends the job when the host has not the memory that the limit allows: a
     /// program that is told so would go another way than on a larger machine.
     pub(crate) must_grow: bool,
+    pub(crate) observer: LimitObserver,
+    /// Whether the observer was told.
+    pub(crate) told: bool,
 }
 
 /// More elements than any program has; tables are captured element by element.
@@ -99,11 +103,13 @@ impl Limiter {
         let granted = wanted <= self.limit;
         if granted {
             self.used = wanted;
+        } else if !std::mem::replace(&mut self.told, true) {
+            self.observer.tell(Exhausted::Memory);
         }
         granted
     }
 
-    fn failed(self, error: wasmtime::Error) -> wasmtime::Result<()> {
+    fn failed(&self, error: wasmtime::Error) -> wasmtime::Result<()> {
         if self.must_grow { Err(error) } else { Ok(()) }
     }
 }

@@ -14,7 +14,7 @@ use crate::flag::Flag;
 use crate::host::{ELEMENT_BYTES, Host, Limiter};
 use crate::memory::{Linear, Memories};
 use crate::module::Variant;
-use crate::{Error, Module, capture, restore};
+use crate::{Error, LimitObserver, Module, capture, restore};
 
 /// An instance and its store.
 pub(crate) struct Instance {
@@ -29,6 +29,13 @@ pub(crate) struct Instance {
     /// lies there is what the program stored when it left, which is another layout.
     pub(crate) restored: Option<Restored>,
     instance: wasmtime::Instance,
+}
+
+/// How much memory a program may have, and who wants to know when that is not enough.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MemoryLimit {
+    pub(crate) bytes: Option<u64>,
+    pub(crate) observer: LimitObserver,
 }
 
 /// Frames that are ready to be rewound.
@@ -55,14 +62,10 @@ pub(crate) struct Handles {
 }
 
 impl Instance {
-    /// `memory_limit` counts what the original module has, not what was added.
-    pub(crate) fn new(
-        module: &Module,
-        form: Form,
-        memory_limit: Option<u64>,
-    ) -> Result<Self, Error> {
+    /// The limit counts what the original module has, not what was added.
+    pub(crate) fn new(module: &Module, form: Form, limits: &MemoryLimit) -> Result<Self, Error> {
         let variant = module.variant(form)?;
-        let limit = memory_limit.unwrap_or(u64::MAX);
+        let limit = limits.bytes.unwrap_or(u64::MAX);
         let used = declared_bytes(&variant);
         if used > limit {
             return Err(Error::MemoryLimit {
@@ -75,6 +78,8 @@ impl Instance {
             limit: u64::MAX,
             used: 0,
             must_grow: false,
+            observer: LimitObserver::default(),
+            told: false,
         };
         let host = Host {
             wasi: None,
@@ -97,6 +102,8 @@ impl Instance {
             limit,
             used,
             must_grow: form.deterministic,
+            observer: limits.observer.clone(),
+            told: false,
         };
         let thread_stack = half.thread_stack;
         Ok(Instance {

@@ -8,16 +8,17 @@ use sha2::{Digest as _, Sha256};
 use wherry_instrument::Options;
 use wherry_snapshot::{
     self as snapshot, Accounting, Contents, Digest, Key, Lineage, Phase, Profile, Reader, Summary,
-    Workload, Writer,
+    Usage, Workload, Writer,
 };
-use wherry_wasi::{Wasi, WasiConfig, WasiState};
+use wherry_wasi::{QuotaObserver, Wasi, WasiConfig, WasiState};
 
 use crate::checkpoint::{Capture, Checkpoint, Extent, History};
-use crate::control::{Allowance, Usage};
+use crate::control::{Allowance, Clocks};
 use crate::engine::Form;
-use crate::instance::Instance;
+use crate::instance::{Instance, MemoryLimit};
 use crate::{
-    Command, Control, Error, Module, Outcome, Reason, Settings, capture, outcome, profile, restore,
+    Command, Control, Error, Exhausted, LimitObserver, Module, Outcome, Reason, Settings, capture,
+    outcome, profile, restore,
 };
 
 /// One execution of a workload.
@@ -35,6 +36,7 @@ pub struct Job {
     profile: Option<Profile>,
     history: History,
     key: Option<Key>,
+    memory_limit: MemoryLimit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +62,16 @@ impl Job {
     ) -> Result<Self, Error> {
         let profile = profile::of_new(&command, &settings)?;
         let form = form(false, settings.countdown, profile);
-        let mut instance = Instance::new(module, form, settings.limits.memory_bytes)?;
+        let memory_limit = memory_limit(settings.limits.memory_bytes, &settings);
+        let mut instance = Instance::new(module, form, &memory_limit)?;
         let (countdown, key) = (settings.countdown, settings.key.clone());
         let manifest = command.manifest;
         let portable = portable_settings(&command, &settings);
-        let config = wasi_config(command, settings, control)?;
+        let usage = Usage {
+            quota: settings.limits.quota,
+            ..Usage::default()
+        };
+        let config = wasi_config(command, settings, usage, control)?;
         instance.store.data_mut().wasi = Some(Wasi::new(config)?);
         Ok(Job {
             module: module.clone(),
@@ -79,6 +86,7 @@ impl Job {
             profile,
             history: History::default(),
             key,
+            memory_limit,
         })
     }
 
@@ -99,7 +107,8 @@ impl Job {
         let limits = or_saved(limits_of(&settings), contents.settings.limits);
         let profile = profile::of_resumed(contents, &settings)?;
         let form = form(true, settings.countdown, profile);
-        let mut instance = Instance::new(module, form, limits.memory_bytes)?;
+        let memory_limit = memory_limit(limits.memory_bytes, &settings);
+        let mut instance = Instance::new(module, form, &memory_limit)?;
         restore_instance(&mut instance, checkpoint)?;
         let countdown = settings.countdown;
         // What was encrypted stays so.
@@ -108,7 +117,12 @@ impl Job {
             deterministic: profile.map(|profile| profile.start_time),
             ..Command::default()
         };
-        let config = wasi_config(command, settings, control)?;
+        let before = contents.usage.unwrap_or_default();
+        let usage = Usage {
+            quota: settings.limits.quota.or(before.quota),
+            ..before
+        };
+        let config = wasi_config(command, settings, usage, control)?;
         let wasi = Wasi::restore(&wasi_state(contents)?, config, checkpoint)?;
         instance.store.data_mut().wasi = Some(wasi);
         Ok(Job {
@@ -130,6 +144,7 @@ impl Job {
             profile,
             history: History::default(),
             key,
+            memory_limit,
         })
     }
 
@@ -143,7 +158,7 @@ impl Job {
         let countdown = self.countdown.take();
         self.instance.set_countdown(countdown)?;
         let allowance = self.allowance();
-        let start = Usage::now();
+        let start = Clocks::now();
         self.control.begin(&self.instance.flag);
         let ended = run_watched(&mut self.instance, phase, &self.control, allowance);
         self.control.finished();
@@ -221,6 +236,7 @@ impl Job {
                 ..self.lineage
             },
             profile: self.profile,
+            usage: Some(self.instance.wasi()?.usage()),
         };
         let memories = self.instance.memories(held.memories, &mut writer)?;
         Ok(Capture {
@@ -271,6 +287,20 @@ impl Job {
         self.accounting
     }
 
+    /// What the job has written and read over its whole life.
+    ///
+    /// # Errors
+    /// Never, as long as the job has its host.
+    pub fn usage(&mut self) -> Result<Usage, Error> {
+        Ok(self.instance.wasi()?.usage())
+    }
+
+    /// Bytes of the program's memories and tables, which never shrink.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.instance.store.data().limiter.used
+    }
+
     /// SHA-256 over the memories of the program, each preceded by its length: equal for two
     /// runs that ended alike.
     #[must_use]
@@ -311,7 +341,7 @@ impl Job {
         if have == need {
             return Ok(());
         }
-        let mut instance = Instance::new(&self.module, need, self.settings.limits.memory_bytes)?;
+        let mut instance = Instance::new(&self.module, need, &self.memory_limit)?;
         if let Position::Stopped(phase) = self.position {
             let execution = capture::execution(&mut self.instance, phase)?;
             restore::hand_over_memories(&mut self.instance, &mut instance)?;
@@ -341,7 +371,7 @@ impl Job {
         }
     }
 
-    fn account(&mut self, start: Usage) {
+    fn account(&mut self, start: Clocks) {
         let (wall, cpu) = start.elapsed();
         self.accounting.wall_ns = self.accounting.wall_ns.saturating_add(nanoseconds(wall));
         self.accounting.cpu_ns = self.accounting.cpu_ns.saturating_add(nanoseconds(cpu));
@@ -470,9 +500,17 @@ pub fn wasi_state(contents: &Contents) -> Result<WasiState, Error> {
     Ok(state)
 }
 
+fn memory_limit(bytes: Option<u64>, settings: &Settings) -> MemoryLimit {
+    MemoryLimit {
+        bytes,
+        observer: settings.limit_observer.clone(),
+    }
+}
+
 fn wasi_config(
     command: Command,
     settings: Settings,
+    usage: Usage,
     control: &Control,
 ) -> Result<WasiConfig, Error> {
     let bytes = |(name, value): (String, String)| (name.into_bytes(), value.into_bytes());
@@ -485,7 +523,14 @@ fn wasi_config(
         interrupt: control.interrupt(),
         seed: command.seed.map_or_else(system_seed, Ok)?,
         deterministic: command.deterministic,
+        usage,
+        quota_observer: quota_observer(settings.limit_observer),
+        clock_resolution: settings.clock_resolution,
     })
+}
+
+fn quota_observer(observer: LimitObserver) -> QuotaObserver {
+    QuotaObserver::new(move |what| observer.tell(Exhausted::Quota(what)))
 }
 
 fn system_seed() -> std::io::Result<[u8; 32]> {

@@ -48,6 +48,10 @@ pub use file::{NewFile, write_atomically};
 pub use job::{Job, wasi_state};
 pub use module::Module;
 pub use outcome::{BacktraceFrame, Outcome, Reason, Trap, TrapKind};
-pub use settings::{Command, Input, Limits, Mount, Output, Scratch, Settings, Stdio};
+pub use settings::{
+    Command, Exhausted, Input, LimitObserver, Limits, Mount, Output, Quota, Scratch, Settings,
+    Stdio,
+};
 pub use verify::{Rerun, Verification, verify};
-pub use wherry_snapshot::Key;
+pub use wherry_snapshot::{Key, Usage};
+pub use wherry_wasi::Exhausted as ExhaustedQuota;

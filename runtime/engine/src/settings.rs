@@ -1,7 +1,10 @@
 //! What a job is started with, and what this node lends it.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use wherry_snapshot::Quota;
 use wherry_snapshot::{Digest, Key};
 pub use wherry_wasi::{Input, Mount, Output, Scratch, Stdio};
 
@@ -22,6 +25,38 @@ pub struct Command {
     pub manifest: Option<Digest>,
 }
 
+/// Something of which a job may have no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Exhausted {
+    /// Memory: growing failed in the guest.
+    Memory,
+    /// What it may write: that failed in the guest, with `dquot`.
+    Quota(wherry_wasi::Exhausted),
+}
+
+/// Is told when a job gets no more of something, from the job's thread: at least once of each.
+#[derive(Clone, Default)]
+pub struct LimitObserver(Option<Arc<dyn Fn(Exhausted) + Send + Sync>>);
+
+impl LimitObserver {
+    /// Calls `tell`.
+    pub fn new(tell: impl Fn(Exhausted) + Send + Sync + 'static) -> Self {
+        LimitObserver(Some(Arc::new(tell)))
+    }
+
+    pub(crate) fn tell(&self, what: Exhausted) {
+        if let Some(tell) = &self.0 {
+            tell(what);
+        }
+    }
+}
+
+impl fmt::Debug for LimitObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LimitObserver")
+    }
+}
+
 /// What this node lends a job, when it starts and anew whenever it is resumed.
 #[derive(Debug)]
 pub struct Settings {
@@ -40,6 +75,10 @@ pub struct Settings {
     /// Stop at exactly the nth safepoint executed from here on, counted from 1. The same
     /// program with the same input stops at the same place; it runs slower.
     pub countdown: Option<u64>,
+    /// The smallest step that the host's clocks make for the job, in nanoseconds.
+    pub clock_resolution: u64,
+    /// Who wants to know when a limit is reached.
+    pub limit_observer: LimitObserver,
 }
 
 impl Settings {
@@ -53,6 +92,8 @@ impl Settings {
             limits: Limits::default(),
             key: None,
             countdown: None,
+            clock_resolution: 1,
+            limit_observer: LimitObserver::default(),
         }
     }
 }
@@ -66,4 +107,6 @@ pub struct Limits {
     pub wall: Option<Duration>,
     /// CPU time of the process while the job runs. The job is stopped.
     pub cpu: Option<Duration>,
+    /// What it may write. What is more is refused with `dquot`.
+    pub quota: Quota,
 }

@@ -12,6 +12,7 @@
 
 mod bases;
 mod checkpoints;
+mod conditions;
 mod control;
 mod error;
 mod gc;
@@ -26,6 +27,7 @@ mod writing;
 
 pub use bases::open_checkpoint;
 pub use checkpoints::{Aside, Checkpoint, Standing, state_name};
+pub use conditions::Sensors;
 pub use control::{ControlSocket, ask};
 pub use error::Error;
 pub use gc::{Finding, Leftover};

@@ -41,6 +41,7 @@ fn contents(memory: Memory) -> Contents {
         accounting: Accounting::default(),
         lineage: Lineage::default(),
         profile: None,
+        usage: None,
     }
 }
 

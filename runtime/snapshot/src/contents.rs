@@ -87,6 +87,62 @@ pub struct Accounting {
     pub cpu_ns: u64,
 }
 
+/// What the job may write, and has written and read, over its whole life. Files from before
+/// there was this section lack it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// What it may write.
+    pub quota: Quota,
+    /// Bytes that it wrote to standard output.
+    pub stdout_bytes: u64,
+    /// Bytes that it wrote to standard error.
+    pub stderr_bytes: u64,
+    /// Bytes that it wrote to directories that it was lent.
+    pub lent_bytes: u64,
+    /// Files, directories and links that it created there.
+    pub lent_files: u64,
+    /// Bytes that it read from files and standard input.
+    pub read_bytes: u64,
+    /// Bytes that it wrote to files, standard output and standard error.
+    pub written_bytes: u64,
+}
+
+/// What a job may write over its whole life; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// Bytes of the files in its scratch directory.
+    pub scratch_bytes: Option<u64>,
+    /// Files, directories and links in its scratch directory, and those that it creates
+    /// elsewhere.
+    pub files: Option<u64>,
+    /// Bytes to standard output and to directories that it is lent.
+    pub output_bytes: Option<u64>,
+    /// Bytes to standard error.
+    pub log_bytes: Option<u64>,
+}
+
+impl Quota {
+    /// Where this says nothing, what `other` says.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Quota {
+            scratch_bytes: self.scratch_bytes.or(other.scratch_bytes),
+            files: self.files.or(other.files),
+            output_bytes: self.output_bytes.or(other.output_bytes),
+            log_bytes: self.log_bytes.or(other.log_bytes),
+        }
+    }
+
+    /// Whether files are limited, so that they may not be moved between directories.
+    #[must_use]
+    pub fn limits_files(&self) -> bool {
+        self.scratch_bytes
+            .or(self.files)
+            .or(self.output_bytes)
+            .is_some()
+    }
+}
+
 /// Where a checkpoint stands among those of its job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
@@ -129,4 +185,6 @@ pub struct Contents {
     pub lineage: Lineage,
     /// The deterministic profile, if the job has it.
     pub profile: Option<Profile>,
+    /// What it has written and read.
+    pub usage: Option<Usage>,
 }

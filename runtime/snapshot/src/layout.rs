@@ -34,12 +34,14 @@ pub(crate) enum Kind {
     Bases = 10,
     Profile = 11,
     Encryption = 12,
+    // 13 is kept for the state of GPUs.
+    Usage = 14,
 }
 
 const MIB: u64 = 1 << 20;
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 12] = [
+    pub(crate) const ALL: [Kind; 13] = [
         Kind::Workload,
         Kind::Execution,
         Kind::Memories,
@@ -52,6 +54,7 @@ impl Kind {
         Kind::Bases,
         Kind::Profile,
         Kind::Encryption,
+        Kind::Usage,
     ];
 
     pub(crate) fn number(self) -> u32 {
@@ -76,6 +79,7 @@ impl Kind {
             Kind::Bases => "section bases",
             Kind::Profile => "section profile",
             Kind::Encryption => "section encryption",
+            Kind::Usage => "section usage",
         }
     }
 
@@ -85,13 +89,18 @@ impl Kind {
             Kind::Workload | Kind::Execution | Kind::Memories | Kind::Wasi | Kind::Profile => {
                 MANDATORY | IDENTITY
             }
+            // A version that does not know it can go on with the job.
+            Kind::Usage => 0,
             _ => MANDATORY,
         }
     }
 
     /// Whether every checkpoint has the section.
     fn always_there(self) -> bool {
-        !matches!(self, Kind::Bases | Kind::Encryption | Kind::Profile)
+        !matches!(
+            self,
+            Kind::Bases | Kind::Encryption | Kind::Profile | Kind::Usage
+        )
     }
 
     /// Whether the section is encrypted if the file is. What leads to the key and to other
@@ -111,7 +120,8 @@ impl Kind {
             | Kind::Lineage
             | Kind::Bases
             | Kind::Profile
-            | Kind::Encryption => 4096,
+            | Kind::Encryption
+            | Kind::Usage => 4096,
             Kind::Chunks => u64::MAX,
         }
     }

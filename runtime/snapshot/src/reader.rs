@@ -82,6 +82,7 @@ impl<R: Read + Seek> Reader<R> {
             accounting: sections.decode(Kind::Accounting)?,
             lineage: sections.decode(Kind::Lineage)?,
             profile: sections.decode_if_there(Kind::Profile)?,
+            usage: sections.decode_if_there(Kind::Usage)?,
         };
         let (bases, entries) = (sections.bases()?, sections.chunk_index()?);
         let infos = sections.infos();

@@ -288,6 +288,9 @@ impl<W: Write + Seek> Writer<W> {
         if let Some(profile) = &contents.profile {
             sections.push(self.out.section(Kind::Profile, &encoded(profile)?)?);
         }
+        if let Some(usage) = &contents.usage {
+            sections.push(self.out.section(Kind::Usage, &encoded(usage)?)?);
+        }
         let state: Vec<Entry> = sections.iter().map(|section| section.plain).collect();
         if !bases.is_empty() {
             let bases: Vec<Digest> = bases.iter().map(|base| base.digest).collect();

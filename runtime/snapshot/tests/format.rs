@@ -96,6 +96,7 @@ fn contents(memories: Vec<Memory>) -> Contents {
             parent: None,
         },
         profile: None,
+        usage: None,
     }
 }
 

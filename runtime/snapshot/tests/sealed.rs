@@ -51,6 +51,7 @@ fn contents(memories: Vec<Memory>) -> Contents {
         accounting: Accounting::default(),
         lineage: Lineage::default(),
         profile: None,
+        usage: None,
     }
 }
 

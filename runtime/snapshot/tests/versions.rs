@@ -77,6 +77,7 @@ impl Parts {
                 start_time: 2,
                 memory_bytes: None,
             }),
+            usage: None,
         };
         let mut file = Cursor::new(Vec::new());
         let writer = Writer::new(&mut file).expect("memory is writable");

@@ -167,12 +167,17 @@ fn nanoseconds(time: Timespec) -> u64 {
 
 /// Clocks.
 impl Wasi {
+    /// A time as fine as the job may see it.
+    pub(crate) fn coarse(&self, time: u64) -> u64 {
+        time - time.checked_rem(self.clock_resolution).unwrap_or(0)
+    }
+
     /// The resolution of a clock, in nanoseconds.
     ///
     /// # Errors
     /// `inval` for a clock that does not exist.
     pub fn clock_res_get(&mut self, memory: &mut [u8], id: u32, result: u32) -> Result<(), Fault> {
-        let resolution = self.clocks.resolution(id)?;
+        let resolution = self.clocks.resolution(id)?.max(self.clock_resolution);
         Ok(memory.put_u64(result, resolution)?)
     }
 
@@ -188,6 +193,7 @@ impl Wasi {
         result: u32,
     ) -> Result<(), Fault> {
         let now = self.clocks.look(id)?;
+        let now = self.coarse(now);
         Ok(memory.put_u64(result, now)?)
     }
 }

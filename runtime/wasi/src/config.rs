@@ -4,7 +4,9 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
-use crate::Interrupt;
+use wherry_snapshot::Usage;
+
+use crate::{Interrupt, QuotaObserver};
 
 /// Everything that a job is given.
 #[derive(Debug)]
@@ -29,6 +31,23 @@ pub struct WasiConfig {
     /// its files are its own, it reads nothing from standard input, and its outputs take what
     /// it writes and show nothing else. `None` for any other job.
     pub deterministic: Option<u64>,
+    /// What the job may write, and has written before.
+    pub usage: Usage,
+    /// Is told when that is all it may write.
+    pub quota_observer: QuotaObserver,
+    /// The smallest step that the host's clocks and the times of files make for the job, in
+    /// nanoseconds.
+    pub clock_resolution: u64,
+}
+
+impl WasiConfig {
+    /// A deterministic job has clocks of its own, wherever it runs.
+    pub(crate) fn clock_resolution(&self) -> u64 {
+        match self.deterministic {
+            Some(_) => 1,
+            None => self.clock_resolution.max(1),
+        }
+    }
 }
 
 /// A directory of the host that a job may use.

@@ -175,13 +175,14 @@ impl Wasi {
             Some(metadata) => self.attributes.filestat(&metadata, descriptor.place()),
             None => unnamed(descriptor.filetype),
         };
+        let filestat = self.coarse_times(filestat);
         Ok(memory.put(result, &filestat.encode())?)
     }
 
     /// Truncates or extends an open file.
     ///
     /// # Errors
-    /// `badf`, `notcapable`, `isdir`, `inval`, `rofs`.
+    /// `badf`, `notcapable`, `isdir`, `inval`, `rofs`, `dquot`.
     pub fn fd_filestat_set_size(
         &mut self,
         _memory: &mut [u8],
@@ -190,7 +191,9 @@ impl Wasi {
     ) -> Result<(), Fault> {
         let descriptor = self.content(fd, Rights::FD_FILESTAT_SET_SIZE)?;
         self.writable(descriptor)?;
-        let file = descriptor.host().ok_or(Errno::Inval)?;
+        descriptor.host().ok_or(Errno::Inval)?;
+        self.may_resize(fd, size)?;
+        let file = self.table.get(fd)?.host().ok_or(Errno::Inval)?;
         let resized = rustix::fs::ftruncate(file, size);
         self.table.get_mut(fd)?.changes();
         resized?;
@@ -259,7 +262,7 @@ impl Wasi {
     /// Makes sure that a part of a file has its space on the disk.
     ///
     /// # Errors
-    /// `badf`, `notcapable`, `isdir`, `inval`, `nospc`, `rofs`; `spipe` for what has no
+    /// `badf`, `notcapable`, `isdir`, `inval`, `nospc`, `dquot`, `rofs`; `spipe` for what has no
     /// position.
     pub fn fd_allocate(
         &mut self,
@@ -270,7 +273,9 @@ impl Wasi {
     ) -> Result<(), Fault> {
         let descriptor = self.content(fd, Rights::FD_ALLOCATE)?;
         self.writable(descriptor)?;
-        let file = descriptor.host().ok_or(Errno::Spipe)?;
+        descriptor.host().ok_or(Errno::Spipe)?;
+        self.may_resize(fd, offset.saturating_add(len))?;
+        let file = self.table.get(fd)?.host().ok_or(Errno::Spipe)?;
         if !self.is_deterministic() {
             let flags = FallocateFlags::empty();
             let allocated = rustix::fs::fallocate(file, flags, offset, len);

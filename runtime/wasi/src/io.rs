@@ -30,6 +30,7 @@ impl Wasi {
         memory.range(result, 4)?;
         let buffers = memory.buffers(iovs, count)?;
         let read = self.read(memory, fd, &buffers)?;
+        self.account_read(read);
         Ok(memory.put_u32(result, read)?)
     }
 
@@ -56,13 +57,14 @@ impl Wasi {
                 rustix::io::pread(file, &mut *buffer, offset)
             })?)
         })?;
+        self.account_read(read);
         Ok(memory.put_u32(result, read)?)
     }
 
     /// Writes at a descriptor's position.
     ///
     /// # Errors
-    /// `badf`, `notcapable`, `isdir`, `again`, `pipe`, `nospc`, `inval`, `fault`.
+    /// `badf`, `notcapable`, `isdir`, `again`, `pipe`, `nospc`, `dquot`, `inval`, `fault`.
     pub fn fd_write(
         &mut self,
         memory: &mut [u8],
@@ -73,8 +75,9 @@ impl Wasi {
     ) -> Result<(), Fault> {
         self.content(fd, Rights::FD_WRITE)?;
         memory.range(result, 4)?;
-        let buffers = memory.buffers(iovs, count)?;
+        let buffers = self.granted(fd, None, memory.buffers(iovs, count)?)?;
         let written = self.write(memory, fd, &buffers)?;
+        self.account_write(fd, written);
         Ok(memory.put_u32(result, written)?)
     }
 
@@ -82,7 +85,7 @@ impl Wasi {
     /// its end, as on Linux.
     ///
     /// # Errors
-    /// `badf`, `notcapable`, `isdir`, `spipe`, `nospc`, `inval`, `fault`.
+    /// `badf`, `notcapable`, `isdir`, `spipe`, `nospc`, `dquot`, `inval`, `fault`.
     pub fn fd_pwrite(
         &mut self,
         memory: &mut [u8],
@@ -94,17 +97,34 @@ impl Wasi {
     ) -> Result<(), Fault> {
         let descriptor = self.content(fd, Rights::FD_WRITE.or(Rights::FD_SEEK))?;
         memory.range(result, 4)?;
-        let buffers = memory.buffers(iovs, count)?;
-        let file = descriptor.host().ok_or(Errno::Spipe)?;
+        descriptor.host().ok_or(Errno::Spipe)?;
+        let buffers = self.granted(fd, Some(offset), memory.buffers(iovs, count)?)?;
+        let file = self.table.get(fd)?.host().ok_or(Errno::Spipe)?;
         let slices = slices(memory, &buffers)?;
         let written = retry_on_intr(|| rustix::io::pwritev(file, &slices, offset));
         self.table.get_mut(fd)?.changes();
         let written = written?;
         let written = u32::try_from(written).map_err(|_| Errno::Overflow)?;
+        self.account_write(fd, written);
         if written > 0 {
             self.content_changed(fd);
         }
         Ok(memory.put_u32(result, written)?)
+    }
+
+    /// As much of the buffers as the job may write.
+    fn granted(
+        &mut self,
+        fd: u32,
+        offset: Option<u64>,
+        buffers: Vec<Buffer>,
+    ) -> Result<Vec<Buffer>, Fault> {
+        let total: usize = buffers.iter().map(ExactSizeIterator::len).sum();
+        let granted = self.may_write(fd, offset, total as u64)?;
+        match usize::try_from(granted) {
+            Ok(granted) if granted < total => Ok(shorten(&buffers, granted)),
+            _ => Ok(buffers),
+        }
     }
 
     fn read(&mut self, memory: &mut [u8], fd: u32, buffers: &[Buffer]) -> Result<u32, Fault> {
@@ -132,7 +152,7 @@ impl Wasi {
         let descriptor = self.table.get_mut(fd)?;
         let nonblocking = descriptor.flags.contains(FdFlags::NONBLOCK);
         let slices = match descriptor.object {
-            Object::Output(..) if deterministic => slices(memory, &shorten(buffers))?,
+            Object::Output(..) if deterministic => slices(memory, &shorten(buffers, ATOMIC_WRITE))?,
             _ => slices(memory, buffers)?,
         };
         if slices.iter().all(|slice| slice.is_empty()) {
@@ -164,9 +184,8 @@ impl Wasi {
     }
 }
 
-/// What a pipe takes at once of the buffers, whatever takes it really.
-fn shorten(buffers: &[Buffer]) -> Vec<Buffer> {
-    let mut left = ATOMIC_WRITE;
+/// The first `left` bytes of the buffers.
+fn shorten(buffers: &[Buffer], mut left: usize) -> Vec<Buffer> {
     let shorten = |buffer: &Buffer| {
         let end = buffer.end.min(buffer.start.saturating_add(left));
         left -= end - buffer.start;
@@ -259,10 +278,12 @@ fn write_whole(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> Result<u32, Fault>
             Err(rustix::io::Errno::AGAIN) => {
                 poll_until(&mut [PollFd::from_borrowed_fd(fd, PollFlags::OUT)], None)?;
             }
+            // What is written is written: a job that tried again would double it.
+            Err(_) if rest.len() < bytes.len() => break,
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(u32::try_from(bytes.len()).map_err(|_| Errno::Overflow)?)
+    Ok(u32::try_from(bytes.len() - rest.len()).map_err(|_| Errno::Overflow)?)
 }
 
 /// Writes to something that is ready, for as long as it stays so.

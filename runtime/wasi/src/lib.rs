@@ -18,6 +18,8 @@
 //! - Opening a pipe never waits for its other end; reading and writing do.
 //! - Standard streams have size and times 0 unless they are regular files.
 //! - A wait for CPU time is refused with `notsup`, and `proc_raise` too.
+//! - What is beyond a [`Quota`](wherry_snapshot::Quota) is refused with `dquot`; with one on
+//!   files, links and renames between directories are refused with `xdev`.
 //! - Device numbers count up in the order in which devices were seen.
 //! - A deterministic job ([`WasiConfig::deterministic`]) has a device for each mount, numbers
 //!   and times of files that no host has a part in, directories of size 0, and clocks that
@@ -39,6 +41,7 @@ mod orphan;
 mod path;
 mod poll;
 mod process;
+mod quota;
 mod random;
 mod restore;
 mod save;
@@ -57,6 +60,7 @@ pub use errno::{Errno, Fault};
 pub use host::FileId;
 pub use interrupt::Interrupt;
 pub use poll::PendingPoll;
+pub use quota::{Exhausted, QuotaObserver};
 pub use random::RandomState;
 pub use restore::RestoreError;
 pub use save::SaveError;

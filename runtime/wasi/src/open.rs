@@ -72,6 +72,10 @@ impl Wasi {
         memory.range(result, 4)?;
         let path = path_at(memory, path, len)?;
         let directory = self.openable(fd, &how, base.or(inheriting))?;
+        if how.oflags.create && directory.dir.symlink_metadata(&path).is_err() {
+            self.may_create()?;
+        }
+        let directory = self.openable(fd, &how, base.or(inheriting))?;
         let (base, inheriting) = self.table.get(fd)?.meant(base, inheriting);
         let place = directory.at(&path);
         let read_only = self.writable_mount(place.mount).is_err();
@@ -84,6 +88,7 @@ impl Wasi {
             Object::File(file) if created => {
                 let (id, place) = (file.id, file.place.clone());
                 self.created(id, &place);
+                self.account_created(place.mount);
             }
             Object::File(file) if how.oflags.truncate => {
                 let (id, place) = (file.id, file.place.clone());

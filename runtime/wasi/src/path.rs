@@ -32,6 +32,8 @@ impl Wasi {
         len: u32,
     ) -> Result<(), Fault> {
         let path = path_at(memory, path, len)?;
+        self.changeable(fd, Rights::PATH_CREATE_DIRECTORY)?;
+        self.may_create()?;
         let directory = self.changeable(fd, Rights::PATH_CREATE_DIRECTORY)?;
         directory.dir.create_dir(&path)?;
         self.created_at(fd, &path)
@@ -56,6 +58,7 @@ impl Wasi {
         let directory = self.table.directory(fd, Rights::PATH_FILESTAT_GET)?;
         let metadata = metadata(&directory.dir, &path, follow)?;
         let filestat = self.attributes.filestat(&metadata, &directory.at(&path));
+        let filestat = self.coarse_times(filestat);
         Ok(memory.put(result, &filestat.encode())?)
     }
 
@@ -123,7 +126,14 @@ impl Wasi {
         let new_path = path_at(memory, new_path, new_len)?;
         let old = self.changeable(old_fd, Rights::PATH_LINK_SOURCE)?;
         let new = self.changeable(new_fd, Rights::PATH_LINK_TARGET)?;
-        Ok(old.dir.hard_link(old_path, &new.dir, new_path)?)
+        self.may_move(old.place.mount, new.place.mount)?;
+        self.may_create()?;
+        let old = self.changeable(old_fd, Rights::PATH_LINK_SOURCE)?;
+        let new = self.changeable(new_fd, Rights::PATH_LINK_TARGET)?;
+        old.dir.hard_link(old_path, &new.dir, new_path)?;
+        let mount = new.place.mount;
+        self.account_created(mount);
+        Ok(())
     }
 
     /// Reads a symbolic link, as much as the buffer takes.
@@ -193,6 +203,7 @@ impl Wasi {
         let new_path = path_at(memory, new_path, new_len)?;
         let old = self.changeable(old_fd, Rights::PATH_RENAME_SOURCE)?;
         let new = self.changeable(new_fd, Rights::PATH_RENAME_TARGET)?;
+        self.may_move(old.place.mount, new.place.mount)?;
         // cap-std ignores a slash at the end of the new name; only a directory may have one.
         if has_slash(&new_path) && !old.dir.symlink_metadata(&old_path)?.is_dir() {
             return Err(Errno::Notdir.into());
@@ -219,6 +230,8 @@ impl Wasi {
     ) -> Result<(), Fault> {
         let target = path_at(memory, target, target_len)?;
         let path = path_at(memory, path, len)?;
+        self.changeable(fd, Rights::PATH_SYMLINK)?;
+        self.may_create()?;
         let directory = self.changeable(fd, Rights::PATH_SYMLINK)?;
         Dir::symlink(&directory.dir, target, &path)?;
         self.created_at(fd, &path)
@@ -243,6 +256,8 @@ impl Wasi {
 
     /// Notes that something was created at `path` of the directory `fd`.
     fn created_at(&mut self, fd: u32, path: &Path) -> Result<(), Fault> {
+        let mount = self.table.directory(fd, Rights::NONE)?.place.mount;
+        self.account_created(mount);
         if self.is_deterministic() {
             let directory = self.table.directory(fd, Rights::NONE)?;
             let metadata = directory.dir.symlink_metadata(without_slash(path))?;
@@ -257,6 +272,16 @@ impl Wasi {
         let directory = self.table.directory(fd, rights)?;
         self.writable_mount(directory.place.mount)?;
         Ok(directory)
+    }
+
+    /// The times as fine as the job may see them.
+    pub(crate) fn coarse_times(&self, filestat: Filestat) -> Filestat {
+        Filestat {
+            atim: self.coarse(filestat.atim),
+            mtim: self.coarse(filestat.mtim),
+            ctim: self.coarse(filestat.ctim),
+            ..filestat
+        }
     }
 
     /// Follows what the job moved, so that open files are found where they are now.

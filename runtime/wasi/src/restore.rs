@@ -16,6 +16,7 @@ use crate::dir::Listing;
 use crate::host::{FileId, MountRoot};
 use crate::open::{HowToOpen, describe, open_existing};
 use crate::orphan::{self, OpenOrphans};
+use crate::quota::Accounts;
 use crate::save::guest_name;
 use crate::saved::Saved;
 use crate::scratch::{self, as_path};
@@ -125,6 +126,7 @@ impl Wasi {
         blobs: &dyn BlobSource,
     ) -> Result<Self, RestoreError> {
         let mounts = match_mounts(state, &config)?;
+        let clock_resolution = config.clock_resolution();
         let own_mount = mounts.iter().position(|mount| mount.scratch);
         let mut attributes = Attributes::new(config.deterministic, own_mount);
         for (mount, saved) in mounts.iter().zip(&state.mounts) {
@@ -167,6 +169,8 @@ impl Wasi {
             random: state.random.restore(),
             pending_poll: state.pending_poll.clone(),
             interrupt: config.interrupt,
+            accounts: Accounts::new(config.usage, config.quota_observer),
+            clock_resolution,
         })
     }
 }

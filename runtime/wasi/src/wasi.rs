@@ -9,6 +9,7 @@ use crate::clock::{ClockState, Clocks};
 use crate::config::{ConfigError, Stdio, WasiConfig};
 use crate::host::MountRoot;
 use crate::poll::PendingPoll;
+use crate::quota::Accounts;
 use crate::random::RandomState;
 use crate::saved::Saved;
 use crate::table::{Descriptor, Object, OpenDirectory, OutputStream, Place, Table};
@@ -28,6 +29,9 @@ pub struct Wasi {
     pub(crate) random: ChaCha20Rng,
     pub(crate) pending_poll: Option<PendingPoll>,
     pub(crate) interrupt: Interrupt,
+    pub(crate) accounts: Accounts,
+    /// In nanoseconds; at least 1.
+    pub(crate) clock_resolution: u64,
 }
 
 impl Wasi {
@@ -38,6 +42,7 @@ impl Wasi {
     pub fn new(config: WasiConfig) -> Result<Self, ConfigError> {
         check_strings(&config)?;
         let mounts = open_mounts(&config)?;
+        let clock_resolution = config.clock_resolution();
         let mut table = Table::default();
         let Stdio {
             stdin,
@@ -66,6 +71,8 @@ impl Wasi {
             random: random.restore(),
             pending_poll: None,
             interrupt: config.interrupt,
+            accounts: Accounts::new(config.usage, config.quota_observer),
+            clock_resolution,
         })
     }
 

@@ -4,6 +4,7 @@ mod checkpoint;
 mod checkpoints;
 mod completions;
 mod demo;
+mod explain;
 mod gc;
 mod images;
 mod init;
@@ -14,6 +15,7 @@ mod kill;
 mod login;
 mod logout;
 mod pack;
+mod policy;
 mod ps;
 mod pull;
 mod push;
@@ -85,6 +87,8 @@ enum Verb {
     Key(key::Key),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
+    Policy(policy::Policy),
+    Explain(explain::Explain),
     Init(init::Init),
     Pack(pack::Pack),
     Images(images::Images),
@@ -120,6 +124,8 @@ pub(crate) fn run(cli: Cli, started: Instant) -> anyhow::Result<u8> {
         Verb::Run(verb) => return verb.execute(context),
         Verb::Resume(verb) => return verb.execute(context),
         Verb::Verify(verb) => return verb.execute(context),
+        Verb::Policy(verb) => return verb.execute(context),
+        Verb::Explain(verb) => return verb.execute(context),
         Verb::Checkpoint(verb) => verb.execute(context),
         Verb::Checkpoints(verb) => verb.execute(context),
         Verb::Ps(verb) => verb.execute(context),

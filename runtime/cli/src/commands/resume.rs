@@ -13,6 +13,8 @@ use wherry_engine::{Job, Settings};
 use wherry_node::{
     ActiveJob, ControlSocket, JobInfo, MountRecord, Record, State, open_checkpoint, state_name,
 };
+use wherry_packager::WorkloadConfig;
+use wherry_policy::{Amounts, Grant, Item, Origin, Request};
 use wherry_snapshot::{Contents, Reader};
 use wherry_wasi::WasiState;
 
@@ -20,6 +22,7 @@ use super::Context;
 use crate::failure::Refusal;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
+use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict};
 use crate::target::TargetArgs;
 use crate::workload::{self, module_of_checkpoint, text_of};
 use crate::{exit, output};
@@ -59,6 +62,8 @@ pub(crate) struct Resume {
     limits: LimitArgs,
     #[command(flatten)]
     target: TargetArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
     #[command(flatten)]
     checkpoints: CheckpointArgs,
     /// What to go on with
@@ -134,13 +139,20 @@ impl Resume {
         reader: &Reader<File>,
         wasm: Vec<u8>,
     ) -> anyhow::Result<Ready> {
-        launch.check(reader.contents().profile.is_some())?;
+        let contents = reader.contents();
+        launch.check(contents.profile.is_some())?;
+        let node = self.policy.load(&context.home)?;
+        let grant = node.admit(&self.request(&node, active, contents, &wasm))?;
+        refuse_less(&active.record.mounts, &grant, contents)?;
+        node.check_key(launch.key.is_some() || reader.key().is_some())?;
+        node.check_time()?;
         let module = context
             .home
             .engine(self.target.target())?
             .load(wasm.clone());
         let settings = Settings {
-            limits: self.limits.limits(&Default::default()),
+            limits: engine_limits(&grant),
+            clock_resolution: node.clock_resolution(),
             ..launch.settings(active)?
         };
         Ok(Ready {
@@ -148,6 +160,37 @@ impl Resume {
             wasm,
             sequence: reader.contents().lineage.sequence,
         })
+    }
+
+    /// What the job asks for: as much as before, unless something else is said now.
+    fn request(
+        &self,
+        node: &NodePolicy,
+        active: &ActiveJob,
+        contents: &Contents,
+        wasm: &[u8],
+    ) -> Request {
+        let origin = match &active.record.manifest {
+            Some(_) => workload::origin(&active.record.workload),
+            None => Origin::File,
+        };
+        let mut request = node.request(origin, &WorkloadConfig::default(), wasm);
+        let milliseconds = |time: Option<u64>| time.map(|time| time / 1_000_000);
+        let (limits, quota) = (
+            contents.settings.limits,
+            contents.usage.unwrap_or_default().quota,
+        );
+        let before = Amounts::default()
+            .with(Item::Memory, limits.memory_bytes)
+            .with(Item::CpuTime, milliseconds(limits.cpu_ns))
+            .with(Item::WallTime, milliseconds(limits.wall_ns))
+            .with(Item::Scratch, quota.scratch_bytes)
+            .with(Item::Files, quota.files)
+            .with(Item::Output, quota.output_bytes)
+            .with(Item::Log, quota.log_bytes);
+        request.asks = self.limits.instead_of(before);
+        request.mounts = mount_requests(&active.record.mounts);
+        request
     }
 
     fn module_of(&self, context: &Context, contents: &Contents) -> anyhow::Result<Vec<u8>> {
@@ -194,6 +237,28 @@ impl Resume {
         }
         Ok(mounts)
     }
+}
+
+/// A job that wrote to a directory cannot go on where it may only read.
+fn refuse_less(mounts: &[MountRecord], grant: &Grant, contents: &Contents) -> anyhow::Result<()> {
+    let mut granted = mounts.to_vec();
+    restrict(&mut granted, grant);
+    for had in &contents.settings.mounts {
+        let less = granted
+            .iter()
+            .any(|mount| mount.guest == had.guest && mount.read_only);
+        let asked = mounts
+            .iter()
+            .any(|mount| mount.guest == had.guest && !mount.read_only);
+        if less && asked && !had.read_only {
+            let message = format!(
+                "the policy lets {:?} only be read, and the job writes there",
+                had.guest
+            );
+            return Err(Refusal::new(exit::POLICY, message).into());
+        }
+    }
+    Ok(())
 }
 
 /// Takes over the job that the checkpoint is the last one of; otherwise this is another job.

@@ -2,8 +2,9 @@
 
 use clap::Args;
 use wherry_engine::{Command, Job, Settings};
-use wherry_node::{ActiveJob, ControlSocket, Record};
+use wherry_node::{ActiveJob, ControlSocket, MountRecord, Record};
 use wherry_packager::Digest;
+use wherry_policy::Grant;
 
 use super::Context;
 use crate::determinism::DeterminismArgs;
@@ -11,6 +12,7 @@ use crate::exit;
 use crate::failure::Refusal;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
+use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict};
 use crate::target::TargetArgs;
 use crate::workload::{self, Runnable};
 
@@ -52,6 +54,8 @@ pub(crate) struct Run {
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
+    policy: PolicyArgs,
+    #[command(flatten)]
     determinism: DeterminismArgs,
     #[command(flatten)]
     target: TargetArgs,
@@ -87,8 +91,13 @@ impl Run {
             let hint = "`wherry run --help` lists the options";
             return Err(Refusal::new(exit::USAGE, message).hint(hint).into());
         }
+        let node = self.policy.load(&context.home)?;
         let runnable = workload::load(&context.home, name)?;
-        let mut record = self.record(name, args, &runnable)?;
+        let mut record = self.record(name, args, &runnable, &node)?;
+        let grant = self.admit(&node, &runnable, &record.mounts)?;
+        restrict(&mut record.mounts, &grant);
+        node.check_key(launch.key.is_some())?;
+        node.check_time()?;
         record.retention = self.checkpoints.retention(record.retention);
         let deterministic = self.determinism.start(&runnable.config)?;
         launch.check(deterministic.is_some())?;
@@ -100,7 +109,8 @@ impl Run {
             deterministic,
             manifest: runnable.manifest.as_ref().and_then(workload::from_oci),
         };
-        let limits = self.limits.limits(&runnable.config.limits);
+        let limits = engine_limits(&grant);
+        let clock_resolution = node.clock_resolution();
         let module = context
             .home
             .engine(self.target.target())?
@@ -110,7 +120,11 @@ impl Run {
         }
         let active = context.home.jobs().create(record)?;
         let job = start(&launch, &active, |settings| {
-            let settings = Settings { limits, ..settings };
+            let settings = Settings {
+                limits,
+                clock_resolution,
+                ..settings
+            };
             Job::start(&module, command, settings, launch.control())
         });
         match job {
@@ -124,11 +138,18 @@ impl Run {
     }
 
     /// What the node remembers of the job, and lends it.
-    fn record(&self, name: &str, args: &[String], runnable: &Runnable) -> anyhow::Result<Record> {
+    fn record(
+        &self,
+        name: &str,
+        args: &[String],
+        runnable: &Runnable,
+        node: &NodePolicy,
+    ) -> anyhow::Result<Record> {
         let module = Digest::of(&runnable.wasm).to_string();
         let mut record = Record::new(name.to_owned(), module, arguments(runnable, args));
         record.manifest = runnable.manifest.map(|digest| digest.to_string());
         record.mounts = mounts::records(&self.dir)?;
+        node.lend(&mut record.mounts, &runnable.config);
         mounts::meet(&mut record.mounts, &runnable.config)?;
         record.scratch = mounts::scratch(
             self.scratch.clone(),
@@ -137,6 +158,20 @@ impl Run {
             &record.mounts,
         );
         Ok(record)
+    }
+
+    /// What the policy grants of what the workload, and whoever starts it, asks for.
+    fn admit(
+        &self,
+        node: &NodePolicy,
+        runnable: &Runnable,
+        mounts: &[MountRecord],
+    ) -> anyhow::Result<Grant> {
+        let origin = runnable.origin.clone();
+        let mut request = node.request(origin, &runnable.config, &runnable.wasm);
+        request.asks = self.limits.asks(request.asks);
+        request.mounts = mount_requests(mounts);
+        node.admit(&request)
     }
 
     /// The workload's own variables, then those of the command line, each name once.

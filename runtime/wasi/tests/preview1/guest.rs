@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
-use wherry_snapshot::{Blob, BlobSink, BlobSource};
+use wherry_snapshot::{Blob, BlobSink, BlobSource, Usage};
 use wherry_wasi::{
-    Errno, Fault, Input, Interrupt, Mount, Output, RestoreError, Scratch, Stdio, Wasi, WasiConfig,
-    WasiState,
+    Errno, Fault, Input, Interrupt, Mount, Output, QuotaObserver, RestoreError, Scratch, Stdio,
+    Wasi, WasiConfig, WasiState,
 };
 
 /// The preopened mount `/data`.
@@ -118,6 +118,9 @@ impl Host {
             interrupt: Interrupt::new().unwrap(),
             deterministic: None,
             seed: [7; 32],
+            usage: Usage::default(),
+            quota_observer: QuotaObserver::default(),
+            clock_resolution: 1,
         }
     }
 }

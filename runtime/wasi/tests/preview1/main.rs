@@ -13,6 +13,7 @@ mod links;
 mod listing;
 mod opening;
 mod polling;
+mod quotas;
 mod restoring;
 mod rights;
 mod streams;

@@ -44,6 +44,9 @@ struct View {
     accounting: wherry_snapshot::Accounting,
     /// Of a deterministic job.
     profile: Option<wherry_snapshot::Profile>,
+    /// Files from before it was counted lack it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<wherry_snapshot::Usage>,
     sections: Vec<Section>,
 }
 
@@ -225,6 +228,7 @@ impl View {
             host: state::describe(&contents.wasi)?,
             accounting: contents.accounting,
             profile: contents.profile,
+            usage: contents.usage,
             sections: reader.sections().iter().map(Section::of).collect(),
             encrypted_with: reader.key().map(|key| key.id().to_string()),
         })
@@ -345,7 +349,24 @@ impl View {
         writeln!(out, "  wall time {wall}, limit {}", limit(limits.wall_ns))?;
         let cpu = nanoseconds(used.cpu_ns);
         writeln!(out, "  CPU time {cpu}, limit {}", limit(limits.cpu_ns))?;
-        writeln!(out, "  memory limit {memory}")
+        writeln!(out, "  memory limit {memory}")?;
+        let Some(usage) = self.usage else {
+            return Ok(());
+        };
+        let limit = |limit: Option<u64>| limit.map_or("none".to_owned(), size);
+        let output = usage.stdout_bytes.saturating_add(usage.lent_bytes);
+        let quota = usage.quota;
+        writeln!(
+            out,
+            "  output {}, limit {}",
+            size(output),
+            limit(quota.output_bytes)
+        )?;
+        let log = size(usage.stderr_bytes);
+        writeln!(out, "  log {log}, limit {}", limit(quota.log_bytes))?;
+        writeln!(out, "  scratch limit {}", limit(quota.scratch_bytes))?;
+        let (read, written) = (size(usage.read_bytes), size(usage.written_bytes));
+        writeln!(out, "  read {read}, written {written}")
     }
 }
 
