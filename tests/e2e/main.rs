@@ -2,6 +2,7 @@
 
 mod architectures;
 mod cli;
+mod contract;
 mod deltas;
 mod encryption;
 mod golden;
@@ -10,6 +11,7 @@ mod independent_reader;
 mod interruptions;
 mod limits;
 mod policy;
+mod random_kills;
 mod refused_checkpoints;
 mod refused_workloads;
 mod registry;

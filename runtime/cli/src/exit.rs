@@ -37,6 +37,11 @@ pub(crate) const NOT_NOW: u8 = 75;
 /// The node's policy does not let the job run.
 pub(crate) const POLICY: u8 = 79;
 
+/// What a process ends with for the exit code of a program.
+pub(crate) fn of_program(code: u32) -> u8 {
+    u8::try_from(code).unwrap_or(u8::MAX)
+}
+
 /// For `wherry help exit-codes`.
 pub(crate) const TABLE: &str = "\
 Exit codes of `wherry run` and `wherry resume`:

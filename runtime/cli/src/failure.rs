@@ -270,6 +270,18 @@ fn node(error: &NodeError) -> Class {
                 "`wherry ps` lists the jobs that can be resumed",
             )),
         ),
+        NodeError::StateInUse(_) => (
+            exit::UNAVAILABLE,
+            Some(Hint::Fixed(
+                "wait until it has ended, or choose another --state DIR",
+            )),
+        ),
+        NodeError::ForeignState { .. } => (
+            exit::USAGE,
+            Some(Hint::Fixed(
+                "choose an empty or a new directory with --state DIR",
+            )),
+        ),
         NodeError::NoAnswer { .. } => (exit::UNAVAILABLE, None),
         NodeError::Refused { .. } => (exit::UNAVAILABLE, None),
         NodeError::Record { .. } | NodeError::OtherCheckpoint { .. } => (exit::BAD_DATA, None),

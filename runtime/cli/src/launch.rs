@@ -1,5 +1,7 @@
 //! Running a job in this process: what `run` and `resume` have in common.
 
+use std::cell::RefCell;
+use std::fs::File;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,17 +12,26 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::IsTerminal;
-use wherry_engine::{Control, Job, Key, Reason, Scratch, Settings, Stdio};
+use wherry_engine::{
+    Control, Exhausted, ExhaustedQuota, Job, Key, LimitObserver, Reason, Scratch, Settings, Stdio,
+    Usage,
+};
 use wherry_node::{
-    ActiveJob, ControlSocket, Ending, Event, Plan, Requests, Retention, State, supervise,
+    ActiveJob, ControlSocket, Ending, Event, Plan, Record, Requests, Retention, State, supervise,
 };
 use wherry_packager::{parse_bytes, parse_duration};
 use wherry_policy::{Amounts, Item};
 
 use crate::commands::Context;
+use crate::events::Events;
+use crate::eviction::Eviction;
 use crate::failure::{Refusal, warn};
 use crate::key::KeyArgs;
-use crate::{exit, mounts, output, signals};
+use crate::policy::NodePolicy;
+use crate::{exit, mounts, output, signals, streams};
+
+/// How often a job is checkpointed that keeps its state for the same command.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(600);
 
 /// When checkpoints are made, and where they go.
 #[derive(Debug, Args)]
@@ -57,6 +68,20 @@ pub(crate) struct CheckpointArgs {
     keep_scratch: bool,
     #[command(flatten)]
     key: KeyArgs,
+    #[command(flatten)]
+    scheduler: SchedulerArgs,
+}
+
+/// What programs that start jobs want.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "For schedulers")]
+pub(crate) struct SchedulerArgs {
+    /// When a signal wants the job to leave, leave after this long even without a new checkpoint
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    grace: Option<Duration>,
+    /// Write what happens as lines of JSON to this open descriptor
+    #[arg(long, value_name = "FD")]
+    events: Option<i32>,
 }
 
 impl CheckpointArgs {
@@ -137,6 +162,11 @@ pub(crate) struct Launch {
     plan: Plan,
     countdown: Option<u64>,
     keep_scratch: bool,
+    keep: bool,
+    /// Files with the job's output.
+    outputs: RefCell<Vec<Arc<File>>>,
+    eviction: Arc<Eviction>,
+    pub(crate) events: Events,
     /// What checkpoints are encrypted with.
     pub(crate) key: Option<Key>,
 }
@@ -147,7 +177,10 @@ impl Launch {
         // Before signals mean something else: who is asked for the key may have enough.
         let key = args.key.load()?;
         let requests = Requests::new(Control::new()?);
-        let interrupted = signals::watch(&requests, args.go_on, context.output.json)?;
+        let events = Events::open(args.scheduler.events)?;
+        let eviction = Eviction::new(args.scheduler.grace, events.clone());
+        let quiet = context.output.json;
+        let interrupted = signals::watch(&requests, args.go_on, quiet, &eviction)?;
         let checkpoint_to = args.checkpoint_to.as_deref().map(destination).transpose()?;
         Ok(Launch {
             requests,
@@ -157,9 +190,14 @@ impl Launch {
                 after: args.checkpoint_after,
                 every: args.checkpoint_every,
                 go_on: args.go_on,
+                ..Plan::default()
             },
             countdown: args.checkpoint_at,
             keep_scratch: args.keep_scratch,
+            keep: args.keep.is_some(),
+            outputs: RefCell::default(),
+            eviction,
+            events,
             key,
         })
     }
@@ -174,6 +212,35 @@ impl Launch {
         Ok(())
     }
 
+    /// What the policy says of checkpoints, where the command line says nothing.
+    pub(crate) fn adopt(&mut self, node: &NodePolicy, record: &mut Record) {
+        let checkpoints = &node.policy.checkpoints;
+        if self.plan.after.is_none() {
+            let usual = self.plan.periodic.then_some(DEFAULT_INTERVAL);
+            self.plan.after = checkpoints.every.or(usual);
+            self.plan.periodic |= checkpoints.every.is_some();
+        }
+        self.eviction.limit(checkpoints.grace);
+        if let Some(keep) = checkpoints
+            .keep
+            .and_then(NonZeroU32::new)
+            .filter(|_| !self.keep)
+        {
+            record.retention.last = keep;
+        }
+    }
+
+    /// The same command goes on with the job: checkpoints by the clock do not end it.
+    pub(crate) fn keep_state(&mut self) {
+        self.plan.periodic = true;
+        self.eviction.restartable();
+    }
+
+    /// The job has a checkpoint already.
+    pub(crate) fn restartable(&self) {
+        self.eviction.restartable();
+    }
+
     pub(crate) fn control(&self) -> &Control {
         self.requests.control()
     }
@@ -183,8 +250,8 @@ impl Launch {
         Ok(ControlSocket::listen(active, &self.requests)?)
     }
 
-    /// What this node lends the job, as its record says.
-    pub(crate) fn settings(&self, active: &ActiveJob) -> anyhow::Result<Settings> {
+    /// What this node lends the job, as its record says, if it has used so much.
+    pub(crate) fn settings(&self, active: &ActiveJob, used: Usage) -> anyhow::Result<Settings> {
         let record = &active.record;
         let scratch = match &record.scratch {
             Some(guest) => Some(Scratch {
@@ -193,13 +260,30 @@ impl Launch {
             }),
             None => None,
         };
-        let stdio = Stdio::inherit().context("standard input, output or error is closed")?;
+        let stdio = Stdio::inherit().context("standard input, output or error is closed");
+        let mut stdio = stdio?;
+        *self.outputs.borrow_mut() = streams::open(&record.streams, &mut stdio, used)?;
         Ok(Settings {
             mounts: mounts::for_engine(&record.mounts),
             scratch,
             countdown: self.countdown,
             key: self.key.clone(),
+            limit_observer: self.limit_observer(),
             ..Settings::new(stdio)
+        })
+    }
+
+    fn limit_observer(&self) -> LimitObserver {
+        let events = self.events.clone();
+        LimitObserver::new(move |what| {
+            let limit = match what {
+                Exhausted::Memory => "memory",
+                Exhausted::Quota(ExhaustedQuota::Scratch) => "scratch",
+                Exhausted::Quota(ExhaustedQuota::Files) => "files",
+                Exhausted::Quota(ExhaustedQuota::Output) => "output",
+                Exhausted::Quota(ExhaustedQuota::Log) => "log",
+            };
+            events.emit("limit-reached", json!({ "limit": limit }));
         })
     }
 
@@ -212,10 +296,25 @@ impl Launch {
         socket: ControlSocket,
     ) -> anyhow::Result<u8> {
         let id = active.record.id.clone();
+        let same_command = active.record.command.is_some();
         let ready = context.started.elapsed();
         let json = context.output.json;
-        let mut observe = |event: Event<'_>| observe(json, &event);
-        let (requests, plan) = (&self.requests, self.plan);
+        let events = self.events.clone();
+        let eviction = Arc::clone(&self.eviction);
+        let mut observe = |event: Event<'_>| {
+            if matches!(event, Event::Checkpointed(_)) {
+                eviction.restartable();
+            }
+            observe(json, &events, &event);
+        };
+        let outputs = self.outputs.take();
+        let (requests, plan) = (
+            &self.requests,
+            Plan {
+                outputs,
+                ..self.plan
+            },
+        );
         let ending = supervise(
             job,
             active,
@@ -225,11 +324,16 @@ impl Launch {
             self.keep_scratch,
             &mut observe,
         )
-        .with_context(|| whereabouts(context, &id))?;
+        .with_context(|| match same_command {
+            true => format!("the same command goes on with the job {id}"),
+            false => whereabouts(context, &id),
+        })?;
         let report = Report {
             id: &id,
             ready,
             json,
+            same_command,
+            events: self.events,
             // Programs compare what a job says on standard error.
             talkative: self.interrupted.load(Ordering::Relaxed) || std::io::stderr().is_terminal(),
         };
@@ -262,13 +366,18 @@ pub(crate) fn destination(file: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-fn observe(json: bool, event: &Event<'_>) {
+fn observe(json: bool, events: &Events, event: &Event<'_>) {
     match event {
-        Event::Checkpointed(checkpoint) if json => {
-            output::note(json!({ "event": "checkpointed", "checkpoint": checkpoint }));
+        Event::Checkpointed(checkpoint) => {
+            let value = json!({ "event": "checkpointed", "checkpoint": checkpoint });
+            if json {
+                output::note(&value);
+            }
+            events.emit("checkpointed", value);
         }
-        Event::Checkpointed(_) => {}
         Event::CheckpointFailed(error) => {
+            let message = error.to_string();
+            events.emit("checkpoint-failed", json!({ "message": message }));
             warn(format!(
                 "no checkpoint was written, the job goes on: {error}"
             ));
@@ -286,15 +395,25 @@ struct Report<'a> {
     /// How long it took until the program ran.
     ready: Duration,
     json: bool,
+    /// Whether the command that started the job goes on with it.
+    same_command: bool,
+    events: Events,
     talkative: bool,
 }
 
 impl Report<'_> {
     fn ending(&self, ending: &Ending) -> u8 {
+        let code = self.outcome(ending);
+        self.events.close();
+        code
+    }
+
+    fn outcome(&self, ending: &Ending) -> u8 {
         match ending {
             Ending::Exited(code) => {
-                self.result("exited", json!({ "code": code }));
-                u8::try_from(*code).unwrap_or(u8::MAX)
+                let exit = exit::of_program(*code);
+                self.result("exited", exit, json!({ "code": code }));
+                exit
             }
             Ending::Trapped(trap) => {
                 if !self.json {
@@ -305,26 +424,39 @@ impl Report<'_> {
                     .map(|frame| json!({ "function": frame.function, "name": frame.name }))
                     .collect();
                 let trap = json!({ "trap": trap.message, "backtrace": backtrace });
-                self.result("trapped", trap);
+                self.result("trapped", exit::TRAPPED, trap);
                 exit::TRAPPED
             }
             Ending::Suspended(reason, checkpoint) => {
                 let limit = matches!(reason, Reason::CpuTime | Reason::WallTime);
                 let outcome = if limit { "time-limit" } else { "checkpointed" };
-                self.result(outcome, json!({ "checkpoint": checkpoint }));
-                if !self.json && (limit || self.talkative) {
-                    let (path, id) = (checkpoint.path.display(), self.id);
-                    output::note(format!("wherry: {reason}; the checkpoint is {path}"));
-                    output::note(format!("wherry: go on with: wherry resume {id}"));
-                }
-                if limit {
+                let exit = if limit {
                     exit::TIME_LIMIT
                 } else {
                     exit::CHECKPOINTED
+                };
+                if limit {
+                    let limit = if *reason == Reason::CpuTime {
+                        "cpu-time"
+                    } else {
+                        "wall-time"
+                    };
+                    self.events.emit("limit-reached", json!({ "limit": limit }));
                 }
+                self.result(outcome, exit, json!({ "checkpoint": checkpoint }));
+                if !self.json && (limit || self.talkative) {
+                    let (path, id) = (checkpoint.path.display(), self.id);
+                    output::note(format!("wherry: {reason}; the checkpoint is {path}"));
+                    output::note(if self.same_command {
+                        "wherry: go on with the same command".to_owned()
+                    } else {
+                        format!("wherry: go on with: wherry resume {id}")
+                    });
+                }
+                exit
             }
             Ending::Killed(checkpoint) => {
-                self.result("killed", json!({ "checkpoint": checkpoint }));
+                self.result("killed", exit::KILLED, json!({ "checkpoint": checkpoint }));
                 if !self.json && self.talkative {
                     output::note(match checkpoint {
                         Some(last) => format!(
@@ -340,14 +472,16 @@ impl Report<'_> {
     }
 
     /// For programs, on standard error: standard output belongs to the guest.
-    fn result(&self, outcome: &str, mut result: Value) {
+    fn result(&self, outcome: &str, exit: u8, mut result: Value) {
+        let ready = u64::try_from(self.ready.as_micros()).unwrap_or(u64::MAX);
+        result["job"] = self.id.into();
+        result["outcome"] = outcome.into();
+        result["ready_us"] = ready.into();
         if self.json {
-            let ready = u64::try_from(self.ready.as_micros()).unwrap_or(u64::MAX);
-            result["job"] = self.id.into();
-            result["outcome"] = outcome.into();
-            result["ready_us"] = ready.into();
-            output::note(result);
+            output::note(&result);
         }
+        result["exit"] = exit.into();
+        self.events.emit("finished", result);
     }
 }
 

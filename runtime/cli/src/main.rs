@@ -2,6 +2,8 @@
 
 mod commands;
 mod determinism;
+mod events;
+mod eviction;
 mod exit;
 mod failure;
 mod home;
@@ -11,6 +13,8 @@ mod mounts;
 mod output;
 mod policy;
 mod signals;
+mod state;
+mod streams;
 mod target;
 mod transfer;
 mod workload;

@@ -9,6 +9,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use wherry_node::Requests;
 
+use crate::eviction::Eviction;
 use crate::{exit, output};
 
 /// How long a job that is killed may take to note its end.
@@ -21,12 +22,14 @@ pub(crate) fn watch(
     requests: &Requests,
     go_on: bool,
     quiet: bool,
+    eviction: &Arc<Eviction>,
 ) -> std::io::Result<Arc<AtomicBool>> {
     // A file that is too large for a limit is an error like a full disk, not a reason to die.
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     let mut signals = Signals::new([SIGUSR1, SIGTERM, SIGINT])?;
     let interrupted = Arc::<AtomicBool>::default();
     let (requests, noted) = (requests.clone(), Arc::clone(&interrupted));
+    let eviction = Arc::clone(eviction);
     let serve = move || {
         let mut interrupts = 0;
         for signal in &mut signals {
@@ -35,9 +38,18 @@ pub(crate) fn watch(
                     noted.store(true, Ordering::Relaxed);
                     interrupts += 1;
                     interrupt(interrupts, &requests, quiet);
+                    eviction.begin("SIGINT");
                 }
-                SIGUSR1 => requests.checkpoint(go_on),
-                _ => requests.checkpoint(false),
+                SIGUSR1 => {
+                    requests.checkpoint(go_on);
+                    if !go_on {
+                        eviction.begin("SIGUSR1");
+                    }
+                }
+                _ => {
+                    requests.checkpoint(false);
+                    eviction.begin("SIGTERM");
+                }
             }
         }
     };

@@ -21,6 +21,17 @@ pub enum Error {
     /// Another process runs the job.
     #[error("the job {0} is running")]
     Running(String),
+    /// Another process uses the state directory.
+    #[error("the state in {} is in use by another process", .0.display())]
+    StateInUse(PathBuf),
+    /// A directory is no state directory of one job.
+    #[error("{} is not the state of a job: {reason}", path.display())]
+    ForeignState {
+        /// The directory.
+        path: PathBuf,
+        /// What is in it.
+        reason: String,
+    },
     /// No process runs the job.
     #[error("the job {id} is not running: it is {state}")]
     NotRunning {

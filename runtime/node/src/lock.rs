@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::Error;
 
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 
 pub(crate) fn open_lock(directory: &Path) -> Result<File, Error> {
     let path = directory.join(LOCK);

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::Retention;
+use crate::{Retention, Used};
 
 /// The version of the record's format that is written. All up to it are read.
 pub(crate) const FORMAT: u32 = 2;
@@ -44,6 +44,40 @@ pub struct Record {
     /// The name of the key that its checkpoints are encrypted with, if they are.
     #[serde(default)]
     pub key: Option<String>,
+    /// Identifies the command that started it, if the same command is to go on with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Files that have its output.
+    #[serde(default, skip_serializing_if = "Streams::is_empty")]
+    pub streams: Streams,
+    /// What it had used when it stopped last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<Used>,
+    /// The checkpoint that it was resumed from last: its number and state digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_from: Option<(u64, String)>,
+    /// The last checkpoint that was made of it, kept or not: its number and state digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_state: Option<(u64, String)>,
+}
+
+/// Files that have the output of a job, and nothing else: when it goes on from a checkpoint,
+/// they are cut back to what it had written then.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Streams {
+    /// Standard output.
+    pub output: Option<PathBuf>,
+    /// Standard error.
+    pub log: Option<PathBuf>,
+}
+
+impl Streams {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.output.is_none() && self.log.is_none()
+    }
 }
 
 /// A directory of the host that a job has.
@@ -176,6 +210,11 @@ impl Record {
             checkpoints: Vec::new(),
             retention: Retention::default(),
             key: None,
+            command: None,
+            streams: Streams::default(),
+            used: None,
+            resumed_from: None,
+            last_state: None,
         }
     }
 
@@ -205,6 +244,7 @@ impl Record {
     /// Notes a checkpoint that was written. What it took the place of is forgotten, and so are
     /// those of the user's files that are older than as many as the job keeps of its own.
     pub(crate) fn note(&mut self, done: Checkpointed, is_own: impl Fn(&Checkpointed) -> bool) {
+        self.last_state = Some((done.sequence, done.state_digest.clone()));
         self.checkpoints.retain(|known| known.path != done.path);
         self.checkpoints.push(done);
         let last = self.retention.last.get() as usize;

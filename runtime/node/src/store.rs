@@ -255,7 +255,8 @@ impl ActiveJob {
     /// The record cannot be written.
     pub fn end(&mut self, end: crate::End) -> Result<(), Error> {
         self.record.status = Status::Ended { at: now(), end };
-        self.save(false)
+        // Whoever gives the same command again relies on it.
+        self.save(self.record.command.is_some())
     }
 
     /// Writes the record; with `durable`, so that it outlives a power failure.
@@ -327,7 +328,7 @@ fn save(directory: &Path, record: &Record, durable: bool) -> Result<(), Error> {
     Ok(())
 }
 
-fn private_directories(directory: &Path) -> Result<(), Error> {
+pub(crate) fn private_directories(directory: &Path) -> Result<(), Error> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)

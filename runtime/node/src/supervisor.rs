@@ -1,6 +1,8 @@
 //! Runs a job to its end or its suspension, and writes its checkpoints on the way.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
@@ -10,7 +12,7 @@ use wherry_engine::{Job, Outcome, Reason, Trap};
 use crate::record::now;
 use crate::requests::CheckpointRequest;
 use crate::writing::{Background, Pause, Shared};
-use crate::{ActiveJob, Answer, Checkpointed, ControlSocket, End, Error, Requests, Status};
+use crate::{ActiveJob, Answer, Checkpointed, ControlSocket, End, Error, Requests, Status, Used};
 
 /// The shortest time from one regular checkpoint to the next.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -27,6 +29,11 @@ pub struct Plan {
     pub every: Option<u64>,
     /// Whether the job goes on after the checkpoints that were planned.
     pub go_on: bool,
+    /// Whether the job goes on after those that are made by the clock, in any case.
+    pub periodic: bool,
+    /// Files that have the job's output: they are on the disk before a checkpoint is that
+    /// counts on what is in them.
+    pub outputs: Vec<Arc<File>>,
 }
 
 /// How a run ended.
@@ -69,9 +76,11 @@ pub fn supervise(
 ) -> Result<Ending, Error> {
     let _timer = plan
         .after
-        .map(|after| Timer::start(after, plan.go_on, requests));
-    let shared = Shared::new(active, observe);
-    let (ending, suspenders) = thread::scope(|scope| {
+        .map(|after| Timer::start(after, plan.go_on || plan.periodic, requests));
+    let before = active.record.used;
+    let outputs = plan.outputs.clone();
+    let shared = Shared::new(active, observe, outputs.clone());
+    let (ending, suspenders, used) = thread::scope(|scope| {
         let mut supervisor = Supervisor {
             job,
             scope,
@@ -83,9 +92,12 @@ pub fn supervise(
         };
         let ending = supervisor.run();
         supervisor.finish_background();
-        (ending, supervisor.suspenders)
+        let used = Used::of(&mut supervisor.job, before);
+        (ending, supervisor.suspenders, used)
     });
-    let ending = conclude(shared.into_active(), ending, keep);
+    let mut active = shared.into_active();
+    active.record.used = Some(used);
+    let ending = conclude(active, ending, &outputs, keep);
     // Only now, without the lock: who hears that a job is suspended may resume it at once.
     answer(requests, suspenders, &ending);
     socket.close();
@@ -281,13 +293,17 @@ fn suspend(active: &mut ActiveJob, reason: &str) -> Result<(), Error> {
 fn conclude(
     mut active: ActiveJob,
     ending: Result<Ending, Error>,
+    outputs: &[Arc<File>],
     keep: bool,
 ) -> Result<Ending, Error> {
+    sync(outputs)?;
     match &ending {
         Ok(Ending::Suspended(reason, _)) => suspend(&mut active, &reason.to_string())?,
         Ok(Ending::Exited(code)) => {
-            active.remove_checkpoints()?;
+            // First the end: a job that is killed in between is not run again.
             active.end(End::Exited(*code))?;
+            active.remove_checkpoints()?;
+            active.save(false)?;
         }
         Ok(Ending::Trapped(trap)) => active.end(End::Trapped(trap.message.clone()))?,
         Ok(Ending::Killed(_)) => active.end(End::Killed)?,
@@ -301,6 +317,14 @@ fn conclude(
         active.remove_scratch()?;
     }
     ending
+}
+
+/// What the job wrote is on the disk.
+pub(crate) fn sync(outputs: &[Arc<File>]) -> Result<(), Error> {
+    outputs.iter().try_for_each(|output| {
+        let synced = output.sync_data();
+        synced.map_err(Error::io("write", Path::new("the output of the job")))
+    })
 }
 
 fn answer(

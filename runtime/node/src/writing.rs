@@ -12,19 +12,26 @@ use wherry_snapshot::Key;
 use crate::record::now;
 use crate::requests::CheckpointRequest;
 use crate::retention::delete;
+use crate::supervisor::sync;
 use crate::{ActiveJob, Answer, Checkpointed, Error, Event, Form, Requests, state_name};
 
 /// What both the supervisor and who writes in the background work on.
 pub(crate) struct Shared<'a> {
     active: Mutex<ActiveJob>,
     observe: Mutex<&'a mut (dyn FnMut(Event<'_>) + Send)>,
+    outputs: Vec<Arc<File>>,
 }
 
 impl<'a> Shared<'a> {
-    pub(crate) fn new(active: ActiveJob, observe: &'a mut (dyn FnMut(Event<'_>) + Send)) -> Self {
+    pub(crate) fn new(
+        active: ActiveJob,
+        observe: &'a mut (dyn FnMut(Event<'_>) + Send),
+        outputs: Vec<Arc<File>>,
+    ) -> Self {
         Shared {
             active: Mutex::new(active),
             observe: Mutex::new(observe),
+            outputs,
         }
     }
 
@@ -80,6 +87,8 @@ impl<'a> Shared<'a> {
 
     /// Writes a checkpoint, and notes it.
     pub(crate) fn write(&self, captured: Captured, pause: Pause) -> Result<Written, Error> {
+        // A checkpoint says how much output there is.
+        sync(&self.outputs)?;
         let written = captured.write(pause)?;
         self.note(&written.done)?;
         Ok(written)

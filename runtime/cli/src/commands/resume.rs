@@ -48,27 +48,27 @@ Examples:
 pub(crate) struct Resume {
     /// Lend the job a directory that it had
     #[arg(long, value_name = "HOST::GUEST[::ro]")]
-    dir: Vec<DirArg>,
+    pub(super) dir: Vec<DirArg>,
     /// The module, if it is not in the store
     #[arg(long, value_name = "MODULE.wasm")]
-    module: Option<PathBuf>,
+    pub(super) module: Option<PathBuf>,
     /// Go on from the checkpoint of JOB with this number, and from no other
     #[arg(long, value_name = "SEQUENCE")]
-    checkpoint: Option<u64>,
+    pub(super) checkpoint: Option<u64>,
     /// Refuse to go on from an older checkpoint because the newest is damaged
     #[arg(long, env = "WHERRY_STRICT", value_parser = FalseyValueParser::new())]
-    strict: bool,
+    pub(super) strict: bool,
     #[command(flatten)]
-    limits: LimitArgs,
+    pub(super) limits: LimitArgs,
     #[command(flatten)]
-    target: TargetArgs,
+    pub(super) target: TargetArgs,
     #[command(flatten)]
-    policy: PolicyArgs,
+    pub(super) policy: PolicyArgs,
     #[command(flatten)]
-    checkpoints: CheckpointArgs,
+    pub(super) checkpoints: CheckpointArgs,
     /// What to go on with
     #[arg(value_name = "FILE|JOB", help_heading = "Arguments")]
-    what: String,
+    pub(super) what: String,
 }
 
 /// A job that can go on.
@@ -77,11 +77,26 @@ struct Ready {
     wasm: Vec<u8>,
     /// The number of the checkpoint.
     sequence: u64,
+    /// The digest of its state.
+    state: String,
+    /// The policy under which it goes on.
+    node: NodePolicy,
 }
 
 impl Resume {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<u8> {
         let launch = Launch::prepare(&self.checkpoints, context)?;
+        let events = launch.events.clone();
+        let done = self.resume(context, launch);
+        if let Err(error) = &done {
+            events.failed(error);
+            events.close();
+        }
+        done
+    }
+
+    fn resume(&self, context: &Context, launch: Launch) -> anyhow::Result<u8> {
+        launch.restartable();
         if !Path::new(&self.what).is_file() {
             return self.job(context, launch);
         }
@@ -153,12 +168,14 @@ impl Resume {
         let settings = Settings {
             limits: engine_limits(&grant),
             clock_resolution: node.clock_resolution(),
-            ..launch.settings(active)?
+            ..launch.settings(active, contents.usage.unwrap_or_default())?
         };
         Ok(Ready {
             job: Job::resume(&module, reader, settings, launch.control())?,
             wasm,
             sequence: reader.contents().lineage.sequence,
+            state: state_name(&reader.state_digest(), reader.key()),
+            node,
         })
     }
 
@@ -202,7 +219,7 @@ impl Resume {
     fn go_on(
         &self,
         context: &Context,
-        launch: Launch,
+        mut launch: Launch,
         mut active: ActiveJob,
         ready: Ready,
         socket: ControlSocket,
@@ -214,7 +231,19 @@ impl Resume {
         }
         active.record.retention = self.checkpoints.retention(active.record.retention);
         active.record.key = ready.job.key().map(|key| key.id().to_string());
+        launch.adopt(&ready.node, &mut active.record);
+        active.record.resumed_from = Some((ready.sequence, ready.state));
         active.begin()?;
+        launch.events.emit(
+            "resumed",
+            json!({
+                "job": active.record.id,
+                "from": from,
+                "damaged": damaged,
+                "policy": ready.node.digest.to_string(),
+                "directory": active.directory(),
+            }),
+        );
         if context.output.json {
             output::note(json!({ "event": "resumed", "from": from, "damaged": damaged }));
         }

@@ -1,18 +1,22 @@
 //! `wherry run`
 
 use clap::Args;
-use wherry_engine::{Command, Job, Settings};
-use wherry_node::{ActiveJob, ControlSocket, MountRecord, Record};
+use serde_json::json;
+use wherry_engine::{Command, Job, Settings, Usage};
+use wherry_node::{ActiveJob, ControlSocket, JobInfo, MountRecord, Record, StateDirectory};
 use wherry_packager::Digest;
 use wherry_policy::Grant;
 
 use super::Context;
+use super::resume::Resume;
 use crate::determinism::DeterminismArgs;
 use crate::exit;
 use crate::failure::Refusal;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
 use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict};
+use crate::state::{self, Found, StateArgs};
+use crate::streams::StreamArgs;
 use crate::target::TargetArgs;
 use crate::workload::{self, Runnable};
 
@@ -26,6 +30,9 @@ use crate::workload::{self, Runnable};
 /// place, and whose content travels with checkpoints. Ctrl-C, SIGTERM and SIGUSR1 write a
 /// checkpoint and end the run with code 85; a second Ctrl-C kills the job.
 ///
+/// With --state DIR, the same command goes on with the job, however often it is interrupted or
+/// killed, until the job has ended; docs/integrating.md says what can be relied on.
+///
 /// With --json, the last line on standard error says how the run ended.
 #[derive(Debug, Args)]
 #[command(
@@ -36,6 +43,7 @@ Examples:
   wherry run --dir data::/in::ro --env LEVEL=3 prog.wasm /in/file --verbose
   wherry run --checkpoint-to job.ckpt --checkpoint-after 10m --continue nbody:1.0.0
   wherry run --memory 256MiB --wall-time 1h .
+  wherry run --state job --output out.txt --checkpoint-after 5m nbody:1.0.0
   wherry run --deterministic --checkpoint-every 1000000 --checkpoint-to job.ckpt prog.wasm"
 )]
 pub(crate) struct Run {
@@ -61,6 +69,10 @@ pub(crate) struct Run {
     target: TargetArgs,
     #[command(flatten)]
     checkpoints: CheckpointArgs,
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    streams: StreamArgs,
     /// What to run, and arguments for it
     #[arg(
         required = true,
@@ -83,6 +95,16 @@ fn variable(text: &str) -> Result<(String, String), String> {
 impl Run {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<u8> {
         let launch = Launch::prepare(&self.checkpoints, context)?;
+        let events = launch.events.clone();
+        let done = self.run(context, launch);
+        if let Err(error) = &done {
+            events.failed(error);
+            events.close();
+        }
+        done
+    }
+
+    fn run(self, context: &Context, mut launch: Launch) -> anyhow::Result<u8> {
         let Some((name, args)) = self.workload.split_first() else {
             return Err(Refusal::new(exit::USAGE, "there is nothing to run").into());
         };
@@ -94,18 +116,35 @@ impl Run {
         let node = self.policy.load(&context.home)?;
         let runnable = workload::load(&context.home, name)?;
         let mut record = self.record(name, args, &runnable, &node)?;
+        let deterministic = self.determinism.start(&runnable.config)?;
+        launch.check(deterministic.is_some())?;
+        let (env, seed) = (
+            self.environment(&runnable),
+            self.determinism.seed(deterministic),
+        );
+        let identity = state::identity(&record, &env, deterministic, seed);
+        let state = self.state.open(&node, &identity)?;
+        if let Some(state) = &state {
+            launch.keep_state();
+            record.command = Some(identity);
+            match state::find(state, &record)? {
+                Found::Nothing => {}
+                Found::Ended(end) => return Ok(state::report(context, &launch.events, &end)),
+                Found::Unfinished(job) => return self.resume(context, launch, state, *job),
+            }
+        }
         let grant = self.admit(&node, &runnable, &record.mounts)?;
         restrict(&mut record.mounts, &grant);
         node.check_key(launch.key.is_some())?;
         node.check_time()?;
         record.retention = self.checkpoints.retention(record.retention);
-        let deterministic = self.determinism.start(&runnable.config)?;
-        launch.check(deterministic.is_some())?;
+        record.streams = self.streams.record()?;
+        launch.adopt(&node, &mut record);
         record.key = launch.key.as_ref().map(|key| key.id().to_string());
         let command = Command {
             args: record.args.clone(),
-            env: self.environment(&runnable),
-            seed: self.determinism.seed(deterministic),
+            env,
+            seed,
             deterministic,
             manifest: runnable.manifest.as_ref().and_then(workload::from_oci),
         };
@@ -118,7 +157,22 @@ impl Run {
         if self.scratch.is_none() && !module.uses_paths() {
             record.scratch = None;
         }
-        let active = context.home.jobs().create(record)?;
+        let home = context.home.jobs();
+        let active = state
+            .as_ref()
+            .map_or(&home, StateDirectory::store)
+            .create(record)?;
+        launch.events.emit(
+            "started",
+            json!({
+                "job": active.record.id,
+                "workload": active.record.workload,
+                "module": active.record.module,
+                "manifest": active.record.manifest,
+                "policy": node.digest.to_string(),
+                "directory": active.directory(),
+            }),
+        );
         let job = start(&launch, &active, |settings| {
             let settings = Settings {
                 limits,
@@ -160,6 +214,28 @@ impl Run {
         Ok(record)
     }
 
+    /// Goes on with the job of a state directory.
+    fn resume(
+        self,
+        context: &Context,
+        launch: Launch,
+        state: &StateDirectory,
+        job: JobInfo,
+    ) -> anyhow::Result<u8> {
+        let resume = Resume {
+            dir: self.dir,
+            module: None,
+            checkpoint: None,
+            strict: false,
+            limits: self.limits,
+            policy: self.policy,
+            target: self.target,
+            checkpoints: self.checkpoints,
+            what: state.directory().display().to_string(),
+        };
+        resume.known(context, launch, job)
+    }
+
     /// What the policy grants of what the workload, and whoever starts it, asks for.
     fn admit(
         &self,
@@ -194,7 +270,7 @@ fn start(
     start: impl FnOnce(Settings) -> Result<Job, wherry_engine::Error>,
 ) -> anyhow::Result<(Job, ControlSocket)> {
     let socket = launch.listen(active)?;
-    Ok((start(launch.settings(active)?)?, socket))
+    Ok((start(launch.settings(active, Usage::default())?)?, socket))
 }
 
 fn arguments(runnable: &Runnable, given: &[String]) -> Vec<String> {

@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Error};
 use serde_json::{Value, json};
 use wherry_engine::Error as EngineError;
-use wherry_node::{ActiveJob, Checkpoint, End, Standing, Status, open_checkpoint};
+use wherry_node::{ActiveJob, Checkpoint, End, JobInfo, Standing, Status, open_checkpoint};
 use wherry_snapshot::{Error as SnapshotError, Key};
 use wherry_wasi::RestoreError;
 
@@ -35,6 +35,16 @@ impl Resume {
         let name = &self.what;
         let job = context.home.jobs().find(name);
         let job = job.with_context(|| format!("`{name}` is neither a file nor a job"))?;
+        self.known(context, launch, job)
+    }
+
+    /// Goes on with a job.
+    pub(in crate::commands) fn known(
+        &self,
+        context: &Context,
+        launch: Launch,
+        job: JobInfo,
+    ) -> anyhow::Result<u8> {
         let mut active = job.activate()?;
         refuse_ended(&active)?;
         require_key(&active, launch.key.as_ref())?;
