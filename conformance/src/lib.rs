@@ -5,6 +5,7 @@
 
 mod case;
 mod checkpoint;
+mod forge;
 mod form;
 mod generate;
 mod machine;
@@ -17,6 +18,7 @@ mod typed;
 
 pub use case::{Call, Failure, random_trial, repeat, repeat_text};
 pub use checkpoint::State;
+pub use forge::{forge, garble, put_together_again};
 pub use form::{Form, engine, two_engines};
 pub use generate::{Random, arguments, module};
 pub use machine::{Guest, Machine};

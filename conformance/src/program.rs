@@ -7,12 +7,14 @@ use std::{
     io::{self, Cursor, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tempfile::TempDir;
 use wasmtime::{Result, bail};
 use wherry_engine::{
-    Command, Control, Engine, Input, Job, Module, Mount, Outcome, Output, Scratch, Settings, Stdio,
+    Command, Control, Engine, Input, Job, Limits, Module, Mount, Outcome, Output, Scratch,
+    Settings, Stdio,
 };
 use wherry_snapshot::{Execution, Memory, Reader};
 
@@ -23,6 +25,8 @@ pub struct Program {
     args: Vec<String>,
     /// A directory of the host that it may read, as `/input`.
     input: Option<PathBuf>,
+    /// Where scratch directories are made.
+    place: PathBuf,
 }
 
 /// What a program did.
@@ -57,14 +61,27 @@ impl Program {
     /// # Errors
     /// If it cannot be read.
     pub fn new(engines: &[Engine], path: &Path, args: &[&str]) -> Result<Self> {
+        Ok(Self::of(engines, &fs::read(path)?, args))
+    }
+
+    /// The same of a module's bytes.
+    #[must_use]
+    pub fn of(engines: &[Engine], wasm: &[u8], args: &[&str]) -> Self {
         let args = ["program"].iter().chain(args);
-        let wasm = fs::read(path)?;
-        let modules = engines.iter().map(|engine| engine.load(wasm.clone()));
-        Ok(Self {
+        let modules = engines.iter().map(|engine| engine.load(wasm.to_owned()));
+        Self {
             modules: modules.collect(),
             args: args.map(|&arg| arg.to_owned()).collect(),
             input: None,
-        })
+            place: std::env::temp_dir(),
+        }
+    }
+
+    /// Has its scratch directories in this one.
+    #[must_use]
+    pub fn in_directory(self, place: &Path) -> Self {
+        let place = place.to_owned();
+        Self { place, ..self }
     }
 
     /// Gives it a directory of the host to read, as `/input`.
@@ -90,7 +107,7 @@ impl Program {
     pub fn in_legs(&self, mut legs: impl Iterator<Item = u64>) -> Result<(Effect, u64)> {
         let stdout = Captured::default();
         let control = Control::new()?;
-        let mut scratch = TempDir::new()?;
+        let mut scratch = TempDir::new_in(&self.place)?;
         let settings = self.settings(&stdout, &scratch, legs.next());
         let mut job = Job::start(&self.modules[0], self.command(), settings, &control)?;
         let mut modules = self.modules.iter().cycle().skip(1);
@@ -111,7 +128,7 @@ impl Program {
             let mut checkpoint = Cursor::new(Vec::new());
             job.checkpoint(&mut checkpoint)?;
             drop(job);
-            scratch = TempDir::new()?;
+            scratch = TempDir::new_in(&self.place)?;
             let settings = self.settings(&stdout, &scratch, legs.next());
             let reader = Reader::open(checkpoint)?;
             let module = modules.next().unwrap_or(&self.modules[0]);
@@ -125,10 +142,8 @@ impl Program {
     /// # Errors
     /// If the checkpoint is refused.
     pub fn resumed(&self, checkpoint: &[u8]) -> Result<Resumed> {
-        let reader = Reader::open(Cursor::new(checkpoint))?;
-        let scratch = TempDir::new()?;
-        let settings = self.settings(&Captured::default(), &scratch, None);
-        let mut job = Job::resume(&self.modules[0], &reader, settings, &Control::new()?)?;
+        let scratch = TempDir::new_in(&self.place)?;
+        let mut job = self.resume(checkpoint, &scratch, None)?;
         let mut again = Cursor::new(Vec::new());
         job.checkpoint(&mut again)?;
         let again = Reader::open(again)?;
@@ -137,6 +152,51 @@ impl Program {
             memories: again.contents().memories.clone(),
             files: files(scratch.path())?,
         })
+    }
+
+    /// Its checkpoint after so many safepoints, if it gets there.
+    ///
+    /// # Errors
+    /// If it cannot be captured.
+    pub fn checkpoint_after(&self, safepoints: u64) -> Result<Option<Vec<u8>>> {
+        let scratch = TempDir::new_in(&self.place)?;
+        let settings = self.settings(&Captured::default(), &scratch, Some(safepoints));
+        let control = Control::new()?;
+        let mut job = Job::start(&self.modules[0], self.command(), settings, &control)?;
+        if !matches!(job.run()?, Outcome::Stopped(_)) {
+            return Ok(None);
+        }
+        let mut checkpoint = Cursor::new(Vec::new());
+        job.checkpoint(&mut checkpoint)?;
+        Ok(Some(checkpoint.into_inner()))
+    }
+
+    /// Goes on from the bytes of a checkpoint, for at most so many safepoints and a second.
+    ///
+    /// # Errors
+    /// If the checkpoint is refused.
+    pub fn goes_on(&self, checkpoint: &[u8], safepoints: u64) -> Result<Outcome> {
+        let scratch = TempDir::new_in(&self.place)?;
+        Ok(self.resume(checkpoint, &scratch, Some(safepoints))?.run()?)
+    }
+
+    /// With limits: whoever made the checkpoint may have written others into it.
+    fn resume(&self, checkpoint: &[u8], scratch: &TempDir, leg: Option<u64>) -> Result<Job> {
+        let reader = Reader::open(Cursor::new(checkpoint))?;
+        let settings = Settings {
+            limits: Limits {
+                memory_bytes: Some(256 << 20),
+                wall: Some(Duration::from_secs(1)),
+                ..Limits::default()
+            },
+            ..self.settings(&Captured::default(), scratch, leg)
+        };
+        Ok(Job::resume(
+            &self.modules[0],
+            &reader,
+            settings,
+            &Control::new()?,
+        )?)
     }
 
     fn command(&self) -> Command {
