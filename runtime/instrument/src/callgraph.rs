@@ -1,7 +1,8 @@
 //! Decides which functions can leave, and which poll at their entry.
 //!
 //! A function *can leave* if a safepoint lies in it or in anything it may call; callers must
-//! look at the state after such a call. A function that cannot leave costs nothing: it is
+//! look at the state after such a call. An indirect call may be of any function of its type that
+//! is referred to. A function that cannot leave costs nothing: it is
 //! re-encoded as it was.
 //!
 //! Every loop polls. Calls alone make a program run long in two ways: recursion, and chains
@@ -33,9 +34,25 @@ pub(crate) struct Verdict {
     pub(crate) tail_calls: bool,
 }
 
-/// One verdict per function, imports first. Imported functions can leave: the host may ask
-/// to make a call again after a resume.
-pub(crate) fn judge(module: &Module<'_>) -> Result<Vec<Verdict>, Error> {
+/// The verdicts on a module's functions.
+#[derive(Debug)]
+pub(crate) struct Verdicts {
+    /// One per function, imports first.
+    pub(crate) functions: Vec<Verdict>,
+    /// For each type, whether an indirect call of it can leave.
+    types: Vec<bool>,
+}
+
+impl Verdicts {
+    /// Whether a call can leave that may be of any function of a type.
+    pub(crate) fn indirect_call_leaves(&self, module: &Module<'_>, ty: u32) -> bool {
+        self.types[module.canonical.first(ty) as usize]
+    }
+}
+
+/// Judges all functions. Imported ones can leave: the host may ask to make a call again after
+/// a resume.
+pub(crate) fn judge(module: &Module<'_>) -> Result<Verdicts, Error> {
     let imports = module.imported_functions as usize;
     let mut summaries: Vec<Summary> = (0..imports).map(|_| Summary::default()).collect();
     for body in &module.bodies {
@@ -51,8 +68,10 @@ pub(crate) fn judge(module: &Module<'_>) -> Result<Vec<Verdict>, Error> {
     for node in order.nodes {
         let Some(summary) = summaries.get(node) else {
             // Any function of the type may be called.
-            let callees = graph.edges[node].iter();
-            costs[node] = callees.map(|&callee| costs[callee]).max().unwrap_or(0);
+            let callees = || graph.edges[node].iter();
+            costs[node] = callees().map(|&callee| costs[callee]).max().unwrap_or(0);
+            verdicts[node].leaves =
+                recursive[node] || callees().any(|&callee| verdicts[callee].leaves);
             continue;
         };
         let callees = || {
@@ -67,7 +86,6 @@ pub(crate) fn judge(module: &Module<'_>) -> Result<Vec<Verdict>, Error> {
         let leaves = node < imports
             || summary.loops
             || recursive[node]
-            || summary.calls_indirectly()
             || callees().any(|callee| verdicts[callee].leaves)
             || cost > CHEAP;
         let polls_at_entry = node < imports || (leaves && (order.closers[node] || cost > LONG));
@@ -78,8 +96,11 @@ pub(crate) fn judge(module: &Module<'_>) -> Result<Vec<Verdict>, Error> {
             tail_calls: summary.tail_calls,
         };
     }
-    verdicts.truncate(summaries.len());
-    Ok(verdicts)
+    let types = verdicts.split_off(summaries.len());
+    Ok(Verdicts {
+        functions: verdicts,
+        types: types.into_iter().map(|verdict| verdict.leaves).collect(),
+    })
 }
 
 /// What matters here of one function.
@@ -101,13 +122,6 @@ enum Callee {
     Function(u32),
     /// Any function of this type.
     Type(u32),
-}
-
-impl Summary {
-    fn calls_indirectly(&self) -> bool {
-        let mut callees = self.calls.iter().map(|call| call.callee);
-        callees.any(|callee| matches!(callee, Callee::Type(_)))
-    }
 }
 
 fn summarise(mut operators: wasmparser::OperatorsReader<'_>) -> Result<Summary, Error> {
@@ -311,7 +325,7 @@ mod tests {
     /// The verdicts on the functions of a module in text form.
     fn verdicts(text: &str) -> Vec<Verdict> {
         let wasm = wat::parse_str(text).unwrap();
-        judge(&Module::read(&wasm).unwrap().0).unwrap()
+        judge(&Module::read(&wasm).unwrap().0).unwrap().functions
     }
 
     #[test]
@@ -352,5 +366,26 @@ mod tests {
         };
         assert!(caller.polls_at_entry || one.polls_at_entry);
         assert!(!other.leaves && !other.polls_at_entry);
+    }
+
+    #[test]
+    fn an_indirect_call_leaves_if_a_function_of_its_type_does() {
+        let module = |body: &str| {
+            format!(
+                "(module
+                   (type $t (func (param i32))) (type $same (func (param i32)))
+                   (table 2 funcref) (elem (i32.const 0) $one $other)
+                   (func $caller (call_indirect (type $same) (i32.const 7) (i32.const 0)))
+                   (func $one (type $t))
+                   (func $other (type $t) {body}))"
+            )
+        };
+        let leaves = |body| verdicts(&module(body))[0].leaves;
+        assert!(!leaves("nop"));
+        assert!(leaves("(loop (br 0))"));
+        assert!(leaves("(call $caller)"));
+        assert!(leaves(
+            "(call_indirect (type $t) (i32.const 7) (i32.const 0))"
+        ));
     }
 }

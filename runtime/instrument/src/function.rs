@@ -8,7 +8,7 @@ use wasmparser::{
 
 use crate::{
     Error, MAX_SLOTS,
-    callgraph::Verdict,
+    callgraph::Verdicts,
     module::{Module, body_start, index},
 };
 
@@ -115,7 +115,7 @@ impl<'a> Function<'a> {
     /// Reads and validates a body. `allocations` are reused from body to body.
     pub(crate) fn read(
         module: &Module<'a>,
-        verdicts: &[Verdict],
+        verdicts: &Verdicts,
         validator: FuncToValidate<ValidatorResources>,
         allocations: &mut FuncValidatorAllocations,
         body: &FunctionBody<'a>,
@@ -128,7 +128,7 @@ type FuncValidator = wasmparser::FuncValidator<ValidatorResources>;
 
 struct Reader<'m, 'a> {
     module: &'m Module<'a>,
-    verdicts: &'m [Verdict],
+    verdicts: &'m Verdicts,
     validator: FuncValidator,
     body: FunctionBody<'a>,
     open: Vec<BlockId>,
@@ -142,7 +142,7 @@ struct Reader<'m, 'a> {
 impl<'m, 'a> Reader<'m, 'a> {
     fn new(
         module: &'m Module<'a>,
-        verdicts: &'m [Verdict],
+        verdicts: &'m Verdicts,
         validator: FuncToValidate<ValidatorResources>,
         allocations: &mut FuncValidatorAllocations,
         body: &FunctionBody<'a>,
@@ -192,7 +192,7 @@ impl<'m, 'a> Reader<'m, 'a> {
     fn run(mut self, allocations: &mut FuncValidatorAllocations) -> Result<Function<'a>, Error> {
         let start = body_start(&self.body);
         let mut operators = self.body.get_operators_reader()?;
-        if self.verdicts[self.function.index as usize].polls_at_entry {
+        if self.verdicts.functions[self.function.index as usize].polls_at_entry {
             self.site(SiteKind::Entry, 0, Vec::new(), 0, Vec::new(), Vec::new());
         }
         while !operators.eof() {
@@ -276,7 +276,7 @@ impl<'m, 'a> Reader<'m, 'a> {
             }
             Operator::Call { function_index } if self.can_leave(function_index) => {
                 let ty = self.module.function_type(function_index);
-                let kind = if self.verdicts[function_index as usize].tail_calls {
+                let kind = if self.verdicts.functions[function_index as usize].tail_calls {
                     SiteKind::Dynamic
                 } else {
                     SiteKind::Call(function_index)
@@ -287,12 +287,12 @@ impl<'m, 'a> Reader<'m, 'a> {
             Operator::CallIndirect {
                 type_index,
                 table_index,
-            } => {
+            } if self.indirect_can_leave(type_index) => {
                 let wide = self.module.tables[table_index as usize].table64;
                 let index = if wide { ValType::I64 } else { ValType::I32 };
                 self.dynamic_call(type_index, index, operator, offset);
             }
-            Operator::CallRef { type_index } => {
+            Operator::CallRef { type_index } if self.indirect_can_leave(type_index) => {
                 let reference = self.module.canonical.reference(type_index, true);
                 self.dynamic_call(type_index, reference, operator, offset);
             }
@@ -352,7 +352,7 @@ impl<'m, 'a> Reader<'m, 'a> {
             BlockKind::If => Op::If(id),
             BlockKind::Try => Op::Try(id),
         });
-        if kind == BlockKind::Loop && self.verdicts[self.function.index as usize].leaves {
+        if kind == BlockKind::Loop && self.verdicts.functions[self.function.index as usize].leaves {
             let operands = self.operands(0, height);
             let in_block = self.function.blocks[id].params.len();
             let (takes, gives) = (Vec::new(), Vec::new());
@@ -430,7 +430,11 @@ impl<'m, 'a> Reader<'m, 'a> {
     }
 
     fn can_leave(&self, function: u32) -> bool {
-        self.verdicts[function as usize].leaves
+        self.verdicts.functions[function as usize].leaves
+    }
+
+    fn indirect_can_leave(&self, ty: u32) -> bool {
+        self.verdicts.indirect_call_leaves(self.module, ty)
     }
 
     fn target(&self, depth: u32) -> BlockId {

@@ -223,7 +223,7 @@ fn at_target(
 
 fn transfer(operator: &Operator<'_>, live: &mut Set, handlers: Option<&Set>) {
     match operator {
-        Operator::Call { .. } => {
+        Operator::Call { .. } | Operator::CallIndirect { .. } | Operator::CallRef { .. } => {
             if let Some(handlers) = handlers {
                 live.union(handlers);
             }

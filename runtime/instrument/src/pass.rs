@@ -10,7 +10,7 @@ use wherry_snapshot::Slot;
 use crate::{
     Error, Instrumented, MAX_SLOTS, Map, Options,
     assemble::{Parts, assemble, drop_segments},
-    callgraph::{self, Verdict},
+    callgraph::{self, Verdicts},
     function::{Function, SiteId, SiteKind},
     helpers::{Helpers, check_zero, param_slots},
     indices::{Indices, Types},
@@ -57,7 +57,7 @@ pub(crate) fn run(wasm: &[u8], options: Options) -> Result<Instrumented, Error> 
 
 struct Pass<'m, 'a> {
     module: &'m Module<'a>,
-    verdicts: Vec<Verdict>,
+    verdicts: Verdicts,
     segments: Segments,
     helpers: Helpers,
     code: CodeSection,
@@ -201,11 +201,11 @@ impl Pass<'_, '_> {
         functions.extend(&self.module.entries);
         functions.extend(&self.module.tail_called);
         // A call of what tail-calls is dynamic even while the callee runs in its own name.
-        let tail_callers =
-            (0..self.module.function_count()).filter(|&f| self.verdicts[f as usize].tail_calls);
+        let tail_callers = (0..self.module.function_count())
+            .filter(|&f| self.verdicts.functions[f as usize].tail_calls);
         functions.extend(tail_callers);
         // What cannot leave has no frames. It may have parameters of which no value can be made.
-        functions.retain(|&function| self.verdicts[function as usize].leaves);
+        functions.retain(|&function| self.verdicts.functions[function as usize].leaves);
         functions.sort_unstable();
         functions.dedup();
         let mut resumers = Vec::new();

@@ -1,8 +1,7 @@
 (module
   (type $action (;0;) (func (param i64) (result i64)))
   (type (;1;) (func))
-  (type (;2;) (func (param i32)))
-  (type (;3;) (func))
+  (type (;2;) (func))
   (import "wherry" "flag" (memory (;0;) 1 1 shared))
   (table $t (;0;) i64 1 funcref)
   (table (;1;) 0 funcref)
@@ -21,7 +20,7 @@
   (export "__wherry_references" (table 1))
   (export "__wherry_functions" (table 2))
   (export "__wherry_resumers" (table 3))
-  (export "__wherry_drop_segments" (func 3))
+  (export "__wherry_drop_segments" (func 2))
   (export "__wherry_memory_0" (memory 1))
   (export "__wherry_table_0" (table $t))
   (elem (;0;) (table $t) (i64.const 0) func $load)
@@ -32,40 +31,10 @@
     i64.load 1 offset=4294967296
   )
   (func (;1;) (type 1)
-    (local i32)
-    block ;; label = @1
-      block ;; label = @2
-        i64.const 21
-        i64.const 0
-        call_indirect (type $action)
-        global.get 0
-        (@metadata.code.branch_hint "\00")
-        if ;; label = @3
-          i32.const 0
-          local.set 0
-          br 1 (;@2;)
-        end
-        drop
-        return
-      end
-      local.get 0
-      call 2
-      br 0 (;@1;)
-    end
+    i64.const 21
+    i64.const 0
+    call_indirect (type $action)
+    drop
   )
-  (func (;2;) (type 2) (param i32)
-    (local i32)
-    global.get 1
-    local.set 1
-    local.get 1
-    local.get 0
-    i32.store 2 align=1
-    i32.const 1
-    global.set 0
-    local.get 1
-    i32.const 4
-    i32.add
-    global.set 1
-  )
-  (func (;3;) (type 3))
+  (func (;2;) (type 2))
 )
