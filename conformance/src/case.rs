@@ -66,7 +66,7 @@ fn trial(
     current: &mut Option<Call>,
 ) -> Result<Report> {
     let mut total = Report::default();
-    let subject = match Subject::new(engines, wasm) {
+    let subject = match Subject::new(engines, wasm, random.below(2) == 1) {
         Err(error) if matches!(error.downcast_ref(), Some(Unsupported { .. })) => {
             total.refused = 1;
             return Ok(total);
@@ -98,15 +98,22 @@ fn trial(
     Ok(total)
 }
 
-/// Makes one call of a module, and interrupts it.
+/// Makes one call of a module, and interrupts it, with loops unrolled and not.
 ///
 /// # Errors
 /// As [`random_trial`], and if there is no such export.
 pub fn repeat(engines: &[Engine], wasm: &[u8], call: Option<&Call>) -> Result<Report> {
-    let subject = Subject::new(engines, wasm)?;
-    let Some(call) = call else {
-        return Ok(Report::default());
-    };
+    let mut total = Report::default();
+    for unroll in [false, true] {
+        let subject = Subject::new(engines, wasm, unroll)?;
+        if let Some(call) = call {
+            total += repeat_with(&subject, call)?;
+        }
+    }
+    Ok(total)
+}
+
+fn repeat_with(subject: &Subject, call: &Call) -> Result<Report> {
     let exports = subject.exports();
     let export = exports.iter().find(|(name, _)| *name == call.export);
     let (name, ty) = export.ok_or_else(|| format_err!("no function {:?}", call.export))?;

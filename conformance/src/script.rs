@@ -221,11 +221,13 @@ impl<'a> Runner<'a> {
             Mode::Leaving => Some(Options {
                 resumable: false,
                 countdown: false,
+                unroll: true,
                 ..Options::default()
             }),
             Mode::Stopped { .. } => Some(Options {
                 resumable: true,
                 countdown: true,
+                unroll: true,
                 ..Options::default()
             }),
         }

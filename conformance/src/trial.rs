@@ -47,7 +47,7 @@ struct Ending {
 }
 
 impl Subject {
-    /// Compiles all forms. The program begins on the first of the engines, and goes on, when it
+    /// Compiles all forms, with loops unrolled or not. The program begins on the first of the engines, and goes on, when it
     /// was stopped, on the next one.
     ///
     /// # Errors
@@ -55,11 +55,12 @@ impl Subject {
     ///
     /// # Panics
     /// Without an engine.
-    pub fn new(engines: &[Engine], wasm: &[u8]) -> Result<Self> {
+    pub fn new(engines: &[Engine], wasm: &[u8], unroll: bool) -> Result<Self> {
         let form = |engine, resumable| {
             let options = Options {
                 resumable,
                 countdown: true,
+                unroll,
                 ..Options::default()
             };
             Form::instrumented(engine, wasm, options)

@@ -93,6 +93,7 @@ fn compile(engine: &Engine, wasm: &[u8], form: Option<bool>) -> wasmtime::Result
     let options = Options {
         resumable,
         countdown: false,
+        unroll: true,
         ..Options::default()
     };
     Module::from_binary(engine, &instrument(wasm, &options)?.wasm)

@@ -58,15 +58,14 @@ impl Kernel {
         let instrumented = match way {
             Way::Plain | Way::Epochs => wasm.to_vec(),
             Way::Leaving | Way::Resumable | Way::Counting | Way::Deterministic => {
-                instrument(
-                    wasm,
-                    &Options {
-                        resumable,
-                        countdown: matches!(way, Way::Counting | Way::Deterministic),
-                        ..Options::default()
-                    },
-                )?
-                .wasm
+                let countdown = matches!(way, Way::Counting | Way::Deterministic);
+                let options = Options {
+                    resumable,
+                    countdown,
+                    unroll: !countdown,
+                    ..Options::default()
+                };
+                instrument(wasm, &options)?.wasm
             }
         };
         let module = Module::from_binary(&engine, &instrumented)?;

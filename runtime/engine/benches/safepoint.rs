@@ -35,7 +35,11 @@ impl Kernel {
         let mut config = Config::new();
         config.wasm_branch_hinting(true).shared_memory(true);
         let engine = Engine::new(&config)?;
-        let wasm = instrument(&std::fs::read(path)?, &Options::default())?.wasm;
+        let options = Options {
+            unroll: true,
+            ..Options::default()
+        };
+        let wasm = instrument(&std::fs::read(path)?, &options)?.wasm;
         let module = Module::from_binary(&engine, &wasm)?;
         Ok(Kernel { engine, module })
     }

@@ -385,6 +385,8 @@ fn form(resumable: bool, countdown: Option<u64>, profile: Option<Profile>) -> Fo
         options: Options {
             resumable,
             countdown,
+            // Positions are the same whatever a version of the pass unrolls.
+            unroll: !countdown,
             ..Options::default()
         },
         deterministic: profile.is_some(),

@@ -72,6 +72,18 @@ pub(crate) struct Block {
     pub(crate) catches: Vec<(Catch, BlockId)>,
 }
 
+impl Block {
+    /// Whether there are sites that only lead on from its head: those of a loop besides its
+    /// poll, or of a `try_table`.
+    pub(crate) fn is_region(&self) -> bool {
+        match self.kind {
+            BlockKind::Loop => self.last_site > self.first_site,
+            BlockKind::Try => true,
+            BlockKind::Block | BlockKind::If => false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SiteKind {
     /// The function's entry.

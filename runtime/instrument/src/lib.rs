@@ -44,6 +44,7 @@ mod pass;
 mod refusal;
 mod rewrite;
 mod types;
+mod unroll;
 
 pub use error::{Error, FunctionName};
 pub use map::{Map, MapError, SegmentFlag};
@@ -130,6 +131,8 @@ pub struct Options {
     pub resumable: bool,
     /// Counts executed safepoints and leaves at a chosen one: reproducible, and slower.
     pub countdown: bool,
+    /// Short loops poll only every few turns: faster, but what is counted is not what others count.
+    pub unroll: bool,
     /// For an engine without atomic instructions: the memory of the flag is not shared. To
     /// raise it, the engine must interrupt the program, as its epochs do.
     pub unshared_flag: bool,

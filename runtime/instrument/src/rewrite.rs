@@ -25,6 +25,7 @@
 mod branch;
 mod call;
 mod handlers;
+mod loops;
 mod operands;
 
 use std::collections::HashMap;
@@ -33,7 +34,7 @@ use wasm_encoder::{BlockType, Function as Encoded, Instruction as I, ValType, re
 use wasmparser::Operator;
 use wherry_snapshot::Slot;
 
-use self::{handlers::Landings, operands::operands};
+use self::{handlers::Landings, loops::Unrolled, operands::operands};
 use crate::{
     Error,
     code::{BODY, Code, Label, Region, encode, reencode_error},
@@ -44,6 +45,7 @@ use crate::{
     map::{Segments, Type},
     module::index,
     types::{all_exact, exact, excludes_null, is_exception, is_external, nullable, of_local},
+    unroll,
 };
 
 /// A rewritten body.
@@ -59,8 +61,13 @@ pub(crate) fn rewrite<'a>(
     segments: &Segments,
     first_site: u32,
 ) -> Result<Rewritten, Error> {
+    let copies = if helpers.options.unroll {
+        unroll::copies(&function)
+    } else {
+        vec![1; function.blocks.len()]
+    };
     let ops = std::mem::take(&mut function.ops);
-    let mut rewriter = Rewriter::new(&function, helpers, segments, first_site)?;
+    let mut rewriter = Rewriter::new(&function, helpers, segments, first_site, copies)?;
     rewriter.prologue()?;
     for op in ops {
         rewriter.op(op)?;
@@ -96,6 +103,10 @@ pub(crate) struct Rewriter<'f, 'a> {
     regions: Vec<Region<'a>>,
     open: Vec<OpenRegion>,
     landings: HashMap<BlockId, Landings>,
+    /// For each block, how many times it is laid out.
+    copies: Vec<usize>,
+    /// The loop that is being laid out several times.
+    unrolled: Option<Unrolled>,
 }
 
 /// A region that is not complete. The innermost is the last.
@@ -113,6 +124,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
         helpers: &'f mut Helpers,
         segments: &'f Segments,
         first_site: u32,
+        copies: Vec<usize>,
     ) -> Result<Self, Error> {
         let mut locals = all_exact(&function.locals)?;
         if !function.sites.is_empty() {
@@ -145,6 +157,8 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             regions: vec![Region::default()],
             open: Vec::new(),
             landings: HashMap::new(),
+            copies,
+            unrolled: None,
         })
     }
 
@@ -313,42 +327,32 @@ impl<'f, 'a> Rewriter<'f, 'a> {
         self.get_params(id)
     }
 
-    fn loop_with_sites(&mut self, id: BlockId) -> Result<(), Error> {
-        self.spill_around(id)?;
-        let ty = self.results_type(id)?;
-        let Some(poll) = self.block(id).poll else {
-            // A loop with sites polls; without, it was left untouched.
-            return Ok(());
-        };
-        if self.resumable() {
-            self.resume_point(poll, self.block(id).last_site);
-        }
-        self.code.push(Code::Loop(id, ty));
-        let region = self.resumable().then(|| self.open_region(Some(poll)));
-        self.poll(poll, region)?;
-        self.get_params(id)
-    }
-
     fn end_with_sites(&mut self, id: BlockId) -> Result<(), Error> {
-        let kind = self.block(id).kind;
+        let block = self.block(id);
+        let kind = block.kind;
         // An `if` without `else` passes its parameters on.
         if kind == BlockKind::If
-            && !self.block(id).has_else
-            && (self.resumable() || !self.block(id).params.is_empty())
+            && !block.has_else
+            && (self.resumable() || !block.params.is_empty())
         {
             self.else_with_sites(id)?;
         }
-        let is_region = matches!(kind, BlockKind::Loop | BlockKind::Try);
-        if self.resumable() && !is_region {
-            let ty = self.results_type(id)?;
-            self.end_early(id, ty);
-        } else {
-            if self.resumable() {
-                self.close_region()?;
+        match kind {
+            BlockKind::Loop if let Some(unrolled) = self.unrolled.take() => {
+                self.end_unrolled(id, &unrolled);
             }
-            self.end_block(id)?;
+            BlockKind::Loop | BlockKind::Try => {
+                if self.resumable() && block.is_region() {
+                    self.close_region()?;
+                }
+                self.end_block(id)?;
+            }
+            _ if self.resumable() => {
+                let ty = self.results_type(id)?;
+                self.end_early(id, ty);
+            }
+            _ => self.end_block(id)?,
         }
-        let block = self.block(id);
         if !block.beneath.is_empty() {
             let results = operands(block.base, &block.results);
             self.set(&results)?;

@@ -26,6 +26,7 @@ fn forms() {
             let options = Options {
                 resumable,
                 countdown,
+                unroll: !countdown,
                 unshared_flag: false,
             };
             let instrumented = instrument(&wasm, &options).unwrap();

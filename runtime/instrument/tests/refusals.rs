@@ -88,6 +88,7 @@ fn all_forms_refuse_the_same() {
             let options = Options {
                 resumable,
                 countdown,
+                unroll: !countdown,
                 ..Options::default()
             };
             let accepts = |wat| instrument(&wat::parse_str(wat).unwrap(), &options).is_ok();
@@ -156,6 +157,7 @@ fn deep_nesting_is_no_problem() {
             &Options {
                 resumable,
                 countdown: false,
+                unroll: true,
                 ..Options::default()
             },
         )
@@ -178,7 +180,7 @@ proptest! {
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
         let mut wasm = b"\0asm\x01\0\0\0".to_vec();
         wasm.extend(bytes);
-        let _ = instrument(&wasm, &Options { resumable: true, countdown: true, ..Options::default() });
+        let _ = instrument(&wasm, &Options { resumable: true, countdown: true, unroll: true, ..Options::default() });
     }
 
     #[test]
@@ -186,6 +188,6 @@ proptest! {
         let mut wasm = wat::parse_str(FORMS[form]).unwrap();
         let place = place % wasm.len();
         wasm[place] = value;
-        let _ = instrument(&wasm, &Options { resumable: true, countdown: true, ..Options::default() });
+        let _ = instrument(&wasm, &Options { resumable: true, countdown: true, unroll: true, ..Options::default() });
     }
 }

@@ -57,45 +57,46 @@
         i32.const 1000
         local.set $i
       end
-      loop ;; label = @2
-        i32.const 0
-        i32.atomic.load8_u
-        (@metadata.code.branch_hint "\00")
-        if ;; label = @3
-          global.get 0
-          i32.const 2
-          i32.eq
+      block ;; label = @2
+        loop ;; label = @3
+          i32.const 0
+          i32.atomic.load8_u
           (@metadata.code.branch_hint "\00")
           if ;; label = @4
-            block ;; label = @5
-              global.get 1
-              i32.load 1 offset=8 align=1
-              i32.const 0
-              i32.sub
-              br_table 0 (;@5;)
-            end
-            unreachable
+            global.get 1
+            local.get $i
+            i32.store 1 align=1
+            global.get 1
+            i32.const 0
+            i32.store 1 offset=4 align=1
+            i32.const 1
+            global.set 0
+            global.get 1
+            i32.const 8
+            i32.add
+            global.set 1
+            br $next
           end
-          global.get 1
-          local.get $i
-          i32.store 1 align=1
-          global.get 1
-          i32.const 0
-          i32.store 1 offset=4 align=1
-          i32.const 1
-          global.set 0
-          global.get 1
-          i32.const 8
-          i32.add
-          global.set 1
-          br $next
+          block ;; label = @4
+            local.get $i
+            i32.const 1
+            i32.sub
+            local.set $i
+            local.get $i
+            br_if 0 (;@4;)
+            br 2 (;@2;)
+          end
+          block ;; label = @4
+            local.get $i
+            i32.const 1
+            i32.sub
+            local.set $i
+            local.get $i
+            br_if 0 (;@4;)
+            br 2 (;@2;)
+          end
+          br 0 (;@3;)
         end
-        local.get $i
-        i32.const 1
-        i32.sub
-        local.set $i
-        local.get $i
-        br_if 0 (;@2;)
       end
       return
     end

@@ -25,31 +25,46 @@
     block $next
       i32.const 1000
       local.set $i
-      loop ;; label = @2
-        i32.const 0
-        i32.atomic.load8_u
-        (@metadata.code.branch_hint "\00")
-        if ;; label = @3
-          global.get 1
-          local.get $i
-          i32.store 1 align=1
-          global.get 1
+      block ;; label = @2
+        loop ;; label = @3
           i32.const 0
-          i32.store 1 offset=4 align=1
-          i32.const 1
-          global.set 0
-          global.get 1
-          i32.const 8
-          i32.add
-          global.set 1
-          br $next
+          i32.atomic.load8_u
+          (@metadata.code.branch_hint "\00")
+          if ;; label = @4
+            global.get 1
+            local.get $i
+            i32.store 1 align=1
+            global.get 1
+            i32.const 0
+            i32.store 1 offset=4 align=1
+            i32.const 1
+            global.set 0
+            global.get 1
+            i32.const 8
+            i32.add
+            global.set 1
+            br $next
+          end
+          block ;; label = @4
+            local.get $i
+            i32.const 1
+            i32.sub
+            local.set $i
+            local.get $i
+            br_if 0 (;@4;)
+            br 2 (;@2;)
+          end
+          block ;; label = @4
+            local.get $i
+            i32.const 1
+            i32.sub
+            local.set $i
+            local.get $i
+            br_if 0 (;@4;)
+            br 2 (;@2;)
+          end
+          br 0 (;@3;)
         end
-        local.get $i
-        i32.const 1
-        i32.sub
-        local.set $i
-        local.get $i
-        br_if 0 (;@2;)
       end
       return
     end
