@@ -1,5 +1,6 @@
 //! What a module costs before it runs: the time to instrument and compile it, and the size of
-//! the machine code, relative to the plain module.
+//! the machine code, relative to the plain module; and the same of what Binaryen's asyncify
+//! makes, if there is a `wasm-opt` (whose own time does not count).
 //!
 //! criterion reports each way's time. The table gives the median of turns in which the ways
 //! take their turn, in CPU time of the whole process, since the compiler uses all cores.
@@ -14,16 +15,83 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Config, Engine, Module};
 use wherry_instrument::{Options, instrument};
 
+mod asyncify;
+
 const TURNS: usize = 7;
 
-const WAYS: [(&str, Option<bool>); 3] = [
-    ("plain", None),
-    ("checkpointable", Some(false)),
-    ("resumed", Some(true)),
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Plain,
+    Leaving,
+    Resumable,
+    Asyncify,
+}
+
+const WAYS: [(&str, Way); 4] = [
+    ("plain", Way::Plain),
+    ("checkpointable", Way::Leaving),
+    ("resumed", Way::Resumable),
+    ("asyncify", Way::Asyncify),
 ];
 
-/// Modules that take long enough to be timed, by what they were written in.
-const MODULES: [&str; 3] = ["kernels/sqlite.wasm", "archive.wasm", "jsonsum.wasm"];
+/// Programs that take long enough to be timed by themselves.
+const PROGRAMS: [&str; 3] = ["kernels/sqlite.wasm", "archive.wasm", "jsonsum.wasm"];
+
+/// Modules that are compiled one after the other, in all forms that are not made on the way.
+struct Subject {
+    name: String,
+    modules: Vec<Vec<u8>>,
+    asyncified: Vec<Vec<u8>>,
+}
+
+impl Subject {
+    fn new(name: &str, paths: &[PathBuf], asyncify: bool) -> wasmtime::Result<Self> {
+        let modules = paths.iter().map(std::fs::read);
+        let modules = modules.collect::<std::io::Result<Vec<_>>>()?;
+        let mut asyncified = Vec::new();
+        if asyncify {
+            for wasm in &modules {
+                asyncified.push(asyncify::asyncify(wasm)?);
+            }
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            modules,
+            asyncified,
+        })
+    }
+
+    /// Compiles all; returns the bytes of machine code of their functions.
+    fn compile(&self, engine: &Engine, way: Way) -> wasmtime::Result<usize> {
+        let modules = match way {
+            Way::Asyncify => &self.asyncified,
+            _ => &self.modules,
+        };
+        let mut bytes = 0;
+        for wasm in modules {
+            let module = compile(engine, wasm, way)?;
+            bytes += module
+                .functions()
+                .map(|function| function.len)
+                .sum::<usize>();
+        }
+        Ok(bytes)
+    }
+}
+
+fn compile(engine: &Engine, wasm: &[u8], way: Way) -> wasmtime::Result<Module> {
+    let resumable = match way {
+        Way::Plain | Way::Asyncify => return Module::from_binary(engine, wasm),
+        Way::Leaving => false,
+        Way::Resumable => true,
+    };
+    let options = Options {
+        resumable,
+        unroll: true,
+        ..Options::default()
+    };
+    Module::from_binary(engine, &instrument(wasm, &options)?.wasm)
+}
 
 fn main() -> wasmtime::Result<()> {
     let mut criterion = Criterion::default()
@@ -34,86 +102,82 @@ fn main() -> wasmtime::Result<()> {
     let mut config = Config::new();
     config.wasm_branch_hinting(true).shared_memory(true);
     let engine = Engine::new(&config)?;
-    let modules = modules();
     // `cargo test --benches` passes no `--bench`: there is nothing to compare.
     if std::env::args().any(|arg| arg == "--bench") {
-        for path in &modules {
-            report(&mut criterion, &engine, path)?;
+        let mut ways = WAYS.to_vec();
+        if !asyncify::is_there() {
+            ways.pop();
         }
-        table(&engine, &modules)?;
+        let subjects = subjects(ways.len() == WAYS.len())?;
+        for subject in &subjects {
+            report(&mut criterion, &engine, &ways, subject);
+        }
+        table(&engine, &ways, &subjects)?;
     }
     criterion.final_summary();
     Ok(())
 }
 
-fn report(criterion: &mut Criterion, engine: &Engine, path: &Path) -> wasmtime::Result<()> {
-    let wasm = std::fs::read(path)?;
-    let mut group = criterion.benchmark_group(format!("compile/{}", name(path)));
-    for (label, form) in WAYS {
+fn report(criterion: &mut Criterion, engine: &Engine, ways: &[(&str, Way)], subject: &Subject) {
+    let mut group = criterion.benchmark_group(format!("compile/{}", subject.name));
+    for &(label, way) in ways {
         group.bench_function(label, |bencher| {
-            bencher.iter(|| compile(engine, &wasm, form).expect("it compiles"));
+            bencher.iter(|| subject.compile(engine, way).expect("it compiles"));
         });
     }
     group.finish();
-    Ok(())
 }
 
-fn table(engine: &Engine, modules: &[PathBuf]) -> wasmtime::Result<()> {
-    println!("| module | compile: checkpointable | resumed | code: checkpointable | resumed |");
-    println!("| --- | --- | --- | --- | --- |");
-    for path in modules {
-        let wasm = std::fs::read(path)?;
-        let mut times = [const { Vec::new() }; WAYS.len()];
-        let mut sizes = [0; WAYS.len()];
+fn table(engine: &Engine, ways: &[(&str, Way)], subjects: &[Subject]) -> wasmtime::Result<()> {
+    println!("\nCPU time to compile, and size of the code, relative to the plain module\n");
+    let names = ways[1..].iter();
+    let cells: String = names
+        .map(|(name, _)| format!(" {name}: time | code |"))
+        .collect();
+    println!("| module |{cells}");
+    println!("| --- |{}", " --- | --- |".repeat(ways.len() - 1));
+    for subject in subjects {
+        let mut times = vec![Vec::new(); ways.len()];
+        let mut sizes = vec![0; ways.len()];
         for _ in 0..TURNS {
-            for (way, (_, form)) in WAYS.iter().enumerate() {
+            for (place, &(_, way)) in ways.iter().enumerate() {
                 let start = cpu_time();
-                let module = compile(engine, &wasm, *form)?;
-                times[way].push((cpu_time() - start).as_secs_f64());
-                sizes[way] = module.text().len();
+                sizes[place] = subject.compile(engine, way)?;
+                times[place].push((cpu_time() - start).as_secs_f64());
             }
         }
-        let times = times.map(median);
-        println!(
-            "| {} | {:.2} | {:.2} | {:.2} | {:.2} |",
-            name(path),
-            times[1] / times[0],
-            times[2] / times[0],
-            ratio(sizes[1], sizes[0]),
-            ratio(sizes[2], sizes[0]),
-        );
+        let times: Vec<f64> = times.into_iter().map(median).collect();
+        let cells: String = (1..ways.len())
+            .map(|way| {
+                let time = times[way] / times[0];
+                format!(" {time:.2} | {:.2} |", ratio(sizes[way], sizes[0]))
+            })
+            .collect();
+        println!("| {} |{cells}", subject.name);
     }
     Ok(())
 }
 
-fn compile(engine: &Engine, wasm: &[u8], form: Option<bool>) -> wasmtime::Result<Module> {
-    let Some(resumable) = form else {
-        return Module::from_binary(engine, wasm);
-    };
-    let options = Options {
-        resumable,
-        countdown: false,
-        unroll: true,
-        ..Options::default()
-    };
-    Module::from_binary(engine, &instrument(wasm, &options)?.wasm)
-}
-
-fn modules() -> Vec<PathBuf> {
-    let out = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workloads/out");
-    let (there, missing): (Vec<_>, Vec<_>) = MODULES
-        .iter()
-        .map(|module| out.join(module))
-        .partition(|path| path.exists());
-    for path in missing {
-        println!("SKIPPED: {}: workloads/build has not built it", name(&path));
+/// The kernels that are checked in, together, and the programs that `workloads/build` has built.
+fn subjects(asyncify: bool) -> wasmtime::Result<Vec<Subject>> {
+    let workloads = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workloads");
+    let entries = std::fs::read_dir(workloads.join("prebuilt/kernels"))?;
+    let kernels: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    let mut subjects = vec![Subject::new("kernels", &kernels, asyncify)?];
+    for program in PROGRAMS {
+        let path = workloads.join("out").join(program);
+        let stem = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if path.exists() {
+            subjects.push(Subject::new(&stem, &[path], asyncify)?);
+        } else {
+            println!("SKIPPED: {stem}: workloads/build has not built it");
+        }
     }
-    there
-}
-
-fn name(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or_default();
-    stem.to_string_lossy().into_owned()
+    Ok(subjects)
 }
 
 #[expect(

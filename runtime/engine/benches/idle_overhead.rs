@@ -2,10 +2,12 @@
 //!
 //! The kernels of `workloads/kernels` run as plain modules, in the form that every job
 //! starts in, in the form that a resumed job has, counting safepoints as `--checkpoint-at`
-//! does, as a deterministic job, which counts and has canonical NaNs, and with wasmtime's
-//! epoch interruption.
+//! does, as a deterministic job, which counts and has canonical NaNs; with wasmtime's
+//! epoch interruption; and with a poll in every loop and Binaryen's asyncify, if there is a
+//! `wasm-opt`.
 //! criterion reports each way's CPU time. Then the ways take turns, so that what disturbs the
-//! machine disturbs all, and the table gives the median ratio to the plain module.
+//! machine disturbs all, and the table gives the median ratio to the plain module. Where code
+//! lies in memory can make it a third faster or slower, so every few turns all code is moved.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -17,11 +19,16 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Config, Engine, Linker, MemoryType, Module, SharedMemory, Store, TypedFunc};
 use wherry_instrument::{FLAG_MODULE, FLAG_NAME, Options, instrument};
 
+mod asyncify;
+
 /// A turn of the plain module takes at least this long.
 const TURN: Duration = Duration::from_millis(20);
-const TURNS: usize = 21;
+/// Places at which all code is put, one after the other.
+const PLACES: usize = 7;
+/// Turns at each.
+const TURNS: usize = 3;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Way {
     Plain,
     Leaving,
@@ -29,52 +36,55 @@ enum Way {
     Counting,
     Deterministic,
     Epochs,
+    Asyncify,
 }
 
-const WAYS: [(&str, Way); 6] = [
+const WAYS: [(&str, Way); 7] = [
     ("plain", Way::Plain),
     ("checkpointable", Way::Leaving),
     ("resumed", Way::Resumable),
     ("counting", Way::Counting),
     ("deterministic", Way::Deterministic),
     ("wasmtime epochs", Way::Epochs),
+    ("asyncify", Way::Asyncify),
 ];
 
+/// A compiled kernel.
+struct Compiled {
+    engine: Engine,
+    way: Way,
+    code: Vec<u8>,
+}
+
+/// One that can be called.
 struct Kernel {
     store: Store<()>,
     run: TypedFunc<u32, u32>,
 }
 
-impl Kernel {
+impl Compiled {
     fn new(wasm: &[u8], way: Way) -> wasmtime::Result<Self> {
         let mut config = Config::new();
         config.wasm_branch_hinting(true).shared_memory(true);
-        config.epoch_interruption(matches!(way, Way::Epochs));
-        let deterministic = matches!(way, Way::Deterministic);
-        config.cranelift_nan_canonicalization(deterministic);
-        config.relaxed_simd_deterministic(deterministic);
+        config.epoch_interruption(way == Way::Epochs);
+        config.cranelift_nan_canonicalization(way == Way::Deterministic);
+        config.relaxed_simd_deterministic(way == Way::Deterministic);
         let engine = Engine::new(&config)?;
-        let resumable = matches!(way, Way::Resumable);
-        let instrumented = match way {
-            Way::Plain | Way::Epochs => wasm.to_vec(),
-            Way::Leaving | Way::Resumable | Way::Counting | Way::Deterministic => {
-                let countdown = matches!(way, Way::Counting | Way::Deterministic);
-                let options = Options {
-                    resumable,
-                    countdown,
-                    unroll: !countdown,
-                    ..Options::default()
-                };
-                instrument(wasm, &options)?.wasm
-            }
-        };
-        let module = Module::from_binary(&engine, &instrumented)?;
-        let mut store = Store::new(&engine, ());
-        if matches!(way, Way::Epochs) {
+        let code = engine.precompile_module(&made(wasm, way)?)?;
+        Ok(Compiled { engine, way, code })
+    }
+
+    /// Loads the code, to where nothing is yet, and makes an instance.
+    #[expect(unsafe_code, reason = "compiled code is trusted")]
+    fn load(&self) -> wasmtime::Result<Kernel> {
+        // SAFETY: the code is what this engine's compiler gave.
+        let module = unsafe { Module::deserialize(&self.engine, &self.code)? };
+        let mut store = Store::new(&self.engine, ());
+        if self.way == Way::Epochs {
             store.set_epoch_deadline(1 << 40);
         }
-        let flag = SharedMemory::new(&engine, MemoryType::shared(1, 1))?;
-        let mut linker = Linker::new(&engine);
+        let flag = SharedMemory::new(&self.engine, MemoryType::shared(1, 1))?;
+        let mut linker = Linker::new(&self.engine);
         linker.define(&store, FLAG_MODULE, FLAG_NAME, flag)?;
         // SQLite's C library imports calls that the kernel never makes.
         linker.define_unknown_imports_as_default_values(&mut store, &module)?;
@@ -85,7 +95,26 @@ impl Kernel {
         let run = instance.get_typed_func(&mut store, "run")?;
         Ok(Kernel { store, run })
     }
+}
 
+/// The module as this way needs it.
+fn made(wasm: &[u8], way: Way) -> wasmtime::Result<Vec<u8>> {
+    let countdown = match way {
+        Way::Plain | Way::Epochs => return Ok(wasm.to_vec()),
+        Way::Asyncify => return asyncify::asyncify(wasm),
+        Way::Leaving | Way::Resumable => false,
+        Way::Counting | Way::Deterministic => true,
+    };
+    let options = Options {
+        resumable: way == Way::Resumable,
+        countdown,
+        unroll: !countdown,
+        ..Options::default()
+    };
+    Ok(instrument(wasm, &options)?.wasm)
+}
+
+impl Kernel {
     fn run(&mut self, rounds: u32) -> wasmtime::Result<(Duration, u32)> {
         let start = cpu_time();
         let sum = self.run.call(&mut self.store, rounds)?;
@@ -99,26 +128,31 @@ fn main() -> wasmtime::Result<()> {
         .warm_up_time(Duration::from_millis(100))
         .measurement_time(Duration::from_millis(500))
         .configure_from_args();
+    let mut ways = WAYS.to_vec();
+    if !asyncify::is_there() {
+        ways.retain(|&(_, way)| way != Way::Asyncify);
+    }
     let kernels = kernels();
     for path in &kernels {
-        report(&mut criterion, path)?;
+        report(&mut criterion, &ways, path)?;
     }
     criterion.final_summary();
     // `cargo test --benches` passes no `--bench`: there is nothing to compare.
     if std::env::args().any(|arg| arg == "--bench") {
-        table(&kernels)?;
+        table(&ways, &kernels)?;
     }
     Ok(())
 }
 
 /// Every way by itself.
-fn report(criterion: &mut Criterion, path: &Path) -> wasmtime::Result<()> {
+fn report(criterion: &mut Criterion, ways: &[(&str, Way)], path: &Path) -> wasmtime::Result<()> {
     let wasm = std::fs::read(path)?;
     let rounds = calibrate(&wasm)?;
     let mut group = criterion.benchmark_group(format!("idle overhead/{}", name(path)));
-    for (label, way) in WAYS {
-        let mut kernel = Kernel::new(&wasm, way)?;
+    for &(label, way) in ways {
         group.bench_function(label, |bencher| {
+            let kernel = Compiled::new(&wasm, way).and_then(|compiled| compiled.load());
+            let mut kernel = kernel.expect("a kernel can be instantiated");
             bencher.iter_custom(|turns| {
                 let turn = |_| kernel.run(rounds).expect("a kernel does not trap").0;
                 (0..turns).map(turn).sum()
@@ -130,28 +164,28 @@ fn report(criterion: &mut Criterion, path: &Path) -> wasmtime::Result<()> {
 }
 
 /// All ways by turns.
-fn table(kernels: &[PathBuf]) -> wasmtime::Result<()> {
-    println!("CPU time relative to the plain module, median of {TURNS} interleaved turns\n");
-    print!("{:14}", "kernel");
-    WAYS[1..].iter().for_each(|(name, _)| print!("{name:>18}"));
-    println!();
-    let mut logarithms = [0.0; WAYS.len()];
+fn table(ways: &[(&str, Way)], kernels: &[PathBuf]) -> wasmtime::Result<()> {
+    println!("\nCPU time relative to the plain module, median of interleaved turns\n");
+    let names: Vec<&str> = ways[1..].iter().map(|&(name, _)| name).collect();
+    println!("| kernel | {} |", names.join(" | "));
+    println!("| --- |{}", " --- |".repeat(names.len()));
+    let mut logarithms = vec![0.0; names.len()];
     for path in kernels {
-        let ratios = measure(path)?;
-        print!("{:14}", name(path));
-        for (sum, ratio) in logarithms.iter_mut().zip(ratios).skip(1) {
-            print!("{ratio:18.3}");
+        let ratios = measure(ways, path)?;
+        for (sum, ratio) in logarithms.iter_mut().zip(&ratios) {
             *sum += ratio.ln();
         }
-        println!();
+        println!("| {} {}", name(path), row(&ratios));
     }
-    print!("{:14}", "geometric mean");
     let count = u32::try_from(kernels.len()).map_or(1.0, f64::from);
-    logarithms[1..]
-        .iter()
-        .for_each(|sum| print!("{:18.3}", (sum / count).exp()));
-    println!();
+    let means: Vec<f64> = logarithms.iter().map(|sum| (sum / count).exp()).collect();
+    println!("| **geometric mean** {}", row(&means));
     Ok(())
+}
+
+fn row(ratios: &[f64]) -> String {
+    let cells = ratios.iter().map(|ratio| format!("| {ratio:.3} "));
+    cells.collect::<String>() + "|"
 }
 
 fn name(path: &Path) -> String {
@@ -178,32 +212,38 @@ fn kernels() -> Vec<PathBuf> {
     kernels
 }
 
-/// The ratio of each way to the plain module.
-fn measure(path: &Path) -> wasmtime::Result<[f64; WAYS.len()]> {
+/// The ratio of each way but the first to the first, the plain module.
+fn measure(ways: &[(&str, Way)], path: &Path) -> wasmtime::Result<Vec<f64>> {
     let wasm = std::fs::read(path)?;
-    let mut kernels = Vec::new();
-    for (_, way) in WAYS {
-        kernels.push(Kernel::new(&wasm, way)?);
-    }
     let rounds = calibrate(&wasm)?;
-    let mut ratios = [const { Vec::new() }; WAYS.len()];
-    for turn in 0..TURNS {
-        let mut times = [(Duration::ZERO, 0); WAYS.len()];
-        for place in 0..WAYS.len() {
-            let way = (place + turn) % WAYS.len();
-            times[way] = kernels[way].run(rounds)?;
+    let compiled = ways.iter().map(|&(_, way)| Compiled::new(&wasm, way));
+    let compiled = compiled.collect::<wasmtime::Result<Vec<_>>>()?;
+    let mut ratios = vec![Vec::new(); ways.len()];
+    // What was loaded before stays, so that nothing is loaded to the same place again.
+    let mut loaded = Vec::new();
+    for _ in 0..PLACES {
+        let kernels = compiled.iter().map(Compiled::load);
+        let mut kernels = kernels.collect::<wasmtime::Result<Vec<_>>>()?;
+        for turn in 0..TURNS {
+            let mut times = vec![(Duration::ZERO, 0); ways.len()];
+            for place in 0..ways.len() {
+                let way = (place + turn) % ways.len();
+                times[way] = kernels[way].run(rounds)?;
+            }
+            for (ratios, &(time, sum)) in ratios.iter_mut().zip(&times) {
+                assert_eq!(sum, times[0].1, "{}: results differ", path.display());
+                ratios.push(time.as_secs_f64() / times[0].0.as_secs_f64());
+            }
         }
-        for (ratios, (time, sum)) in ratios.iter_mut().zip(times) {
-            assert_eq!(sum, times[0].1, "{}: results differ", path.display());
-            ratios.push(time.as_secs_f64() / times[0].0.as_secs_f64());
-        }
+        loaded.push(kernels);
     }
-    Ok(ratios.map(median))
+    Ok(ratios.into_iter().skip(1).map(median).collect())
 }
 
 fn calibrate(wasm: &[u8]) -> wasmtime::Result<u32> {
+    let mut kernel = Compiled::new(wasm, Way::Plain)?.load()?;
     let mut rounds = 1;
-    while Kernel::new(wasm, Way::Plain)?.run(rounds)?.0 < TURN {
+    while kernel.run(rounds)?.0 < TURN {
         rounds *= 2;
     }
     Ok(rounds)

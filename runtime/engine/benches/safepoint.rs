@@ -1,5 +1,6 @@
 //! How long a program runs on once it is asked to leave: from the moment another thread raises
-//! the flag to the return of the outermost call, the whole stack being stored on the way.
+//! the flag to the return of the outermost call, the whole stack being stored on the way. Beside
+//! it wasmtime's epochs, which end a program in a trap.
 //!
 //! criterion reports the mean. The table has the median and the 99th percentile of requests
 //! that come at random moments.
@@ -25,28 +26,48 @@ const LATEST_MICROSECONDS: u64 = 3_000;
 /// More than any kernel gets done.
 const ROUNDS: u32 = u32::MAX;
 
+const WAYS: [(&str, Way); 2] = [("leaving", Way::Leaving), ("wasmtime epochs", Way::Epochs)];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Leaving,
+    Epochs,
+}
+
 struct Kernel {
     engine: Engine,
     module: Module,
+    way: Way,
 }
 
 impl Kernel {
-    fn new(path: &Path) -> wasmtime::Result<Self> {
+    fn new(path: &Path, way: Way) -> wasmtime::Result<Self> {
         let mut config = Config::new();
         config.wasm_branch_hinting(true).shared_memory(true);
+        config.epoch_interruption(way == Way::Epochs);
         let engine = Engine::new(&config)?;
-        let options = Options {
-            unroll: true,
-            ..Options::default()
-        };
-        let wasm = instrument(&std::fs::read(path)?, &options)?.wasm;
+        let mut wasm = std::fs::read(path)?;
+        if way == Way::Leaving {
+            let options = Options {
+                unroll: true,
+                ..Options::default()
+            };
+            wasm = instrument(&wasm, &options)?.wasm;
+        }
         let module = Module::from_binary(&engine, &wasm)?;
-        Ok(Kernel { engine, module })
+        Ok(Kernel {
+            engine,
+            module,
+            way,
+        })
     }
 
     /// Starts the kernel, asks it to leave after `moment`, and returns how long that took.
     fn leave(&self, moment: Duration) -> wasmtime::Result<Duration> {
         let mut store = Store::new(&self.engine, ());
+        if self.way == Way::Epochs {
+            store.set_epoch_deadline(1);
+        }
         let flag = SharedMemory::new(&self.engine, MemoryType::shared(1, 1))?;
         let mut linker = Linker::new(&self.engine);
         linker.define(&store, FLAG_MODULE, FLAG_NAME, flag.clone())?;
@@ -64,11 +85,15 @@ impl Kernel {
                     std::hint::spin_loop();
                 }
                 let asked = Instant::now();
-                raise(&flag);
+                match self.way {
+                    Way::Leaving => raise(&flag),
+                    Way::Epochs => self.engine.increment_epoch(),
+                }
                 asked
             });
-            run.call(&mut store, ROUNDS)?;
+            let returned = run.call(&mut store, ROUNDS);
             let left = Instant::now();
+            assert_eq!(returned.is_err(), self.way == Way::Epochs, "{returned:?}");
             Ok(left - asker.join().expect("the asker does not panic"))
         })
     }
@@ -91,17 +116,19 @@ fn main() -> wasmtime::Result<()> {
         .measurement_time(Duration::from_millis(200))
         .configure_from_args();
     let kernels = kernels();
-    let mut group = criterion.benchmark_group("time to safepoint");
     for path in &kernels {
-        let kernel = Kernel::new(path)?;
-        group.bench_function(name(path), |bencher| {
-            bencher.iter_custom(|turns| {
-                let turn = |_| kernel.leave(moment()).expect("a kernel does not trap");
-                (0..turns).map(turn).sum()
+        let mut group = criterion.benchmark_group(format!("time to safepoint/{}", name(path)));
+        for (label, way) in WAYS {
+            let kernel = Kernel::new(path, way)?;
+            group.bench_function(label, |bencher| {
+                bencher.iter_custom(|turns| {
+                    let turn = |_| kernel.leave(moment()).expect("a kernel does not trap");
+                    (0..turns).map(turn).sum()
+                });
             });
-        });
+        }
+        group.finish();
     }
-    group.finish();
     criterion.final_summary();
     // `cargo test --benches` passes no `--bench`: there is nothing to tell.
     if std::env::args().any(|arg| arg == "--bench") {
@@ -111,14 +138,20 @@ fn main() -> wasmtime::Result<()> {
 }
 
 fn table(kernels: &[PathBuf]) -> wasmtime::Result<()> {
-    println!("\n| kernel | median | p99 |\n| --- | --- | --- |");
+    let cells = WAYS.map(|(name, _)| format!(" {name}: median | p99 |"));
+    println!("\n| kernel |{}", cells.concat());
+    println!("| --- |{}", " --- | --- |".repeat(WAYS.len()));
     for path in kernels {
-        let kernel = Kernel::new(path)?;
-        let requests = (0..REQUESTS).map(|_| kernel.leave(moment()));
-        let mut times = requests.collect::<wasmtime::Result<Vec<_>>>()?;
-        times.sort_unstable();
-        let (median, p99) = (times[REQUESTS / 2], times[REQUESTS * 99 / 100]);
-        println!("| {} | {median:.1?} | {p99:.1?} |", name(path));
+        print!("| {} |", name(path));
+        for (_, way) in WAYS {
+            let kernel = Kernel::new(path, way)?;
+            let requests = (0..REQUESTS).map(|_| kernel.leave(moment()));
+            let mut times = requests.collect::<wasmtime::Result<Vec<_>>>()?;
+            times.sort_unstable();
+            let (median, p99) = (times[REQUESTS / 2], times[REQUESTS * 99 / 100]);
+            print!(" {median:.0?} | {p99:.0?} |");
+        }
+        println!();
     }
     Ok(())
 }
