@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::config::ConfigError;
 use crate::digest::{Digest, DigestError};
 
-pub use read::{Document, Layer, Runnable};
+pub use read::{CheckpointParts, Document, Layer, Runnable};
 pub(crate) use write::{Annotations, Written, bare_module, full_workload, referrer};
 
 /// The largest manifest, index or config that is read, in bytes. Registries refuse larger ones.
@@ -21,6 +21,14 @@ pub mod media_type {
     pub const WORKLOAD: &str = "application/vnd.wherry.workload.v1+json";
     /// Config of a full workload.
     pub const WORKLOAD_CONFIG: &str = "application/vnd.wherry.workload.config.v1+json";
+    /// Artifact type of a checkpoint.
+    pub const CHECKPOINT: &str = "application/vnd.wherry.checkpoint.v1+json";
+    /// Config of a checkpoint.
+    pub const CHECKPOINT_CONFIG: &str = "application/vnd.wherry.checkpoint.config.v1+json";
+    /// A checkpoint file without its chunks, and where those lie.
+    pub const CHECKPOINT_FILE: &str = "application/vnd.wherry.checkpoint.file.v1";
+    /// Stored chunks of checkpoint files.
+    pub const CHECKPOINT_PACK: &str = "application/vnd.wherry.checkpoint.pack.v1";
     /// Config of the CNCF wasm artifact.
     pub const WASM_CONFIG: &str = "application/vnd.wasm.config.v0+json";
     /// Config of an artifact that has none: `{}`.
@@ -116,6 +124,9 @@ pub enum ArtifactError {
     /// A workload with data layers, which this version cannot mount.
     #[error("it has {0} data layers, which this version of Wherry cannot mount")]
     DataLayers(usize),
+    /// A checkpoint whose parts are not those of one.
+    #[error("it is not a checkpoint that can be used: {0}")]
+    Checkpoint(String),
     /// An index without an entry for WebAssembly.
     #[error("it has nothing for WASI preview 1, only for {0}")]
     NoPlatform(String),

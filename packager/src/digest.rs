@@ -29,6 +29,18 @@ impl Digest {
         Self::finish(Sha256::new_with_prefix(bytes))
     }
 
+    /// The digest with these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
     /// What a running hash has come to.
     pub(crate) fn finish(hash: Sha256) -> Self {
         Self(hash.finalize().into())

@@ -5,9 +5,12 @@
 //! WorkloadFile::load ─ validate_module ─ pack ──▶ Store ──▶ Store::workload ─▶ Workload
 //! ```
 //!
+//! Checkpoints become artifacts, too, and files again: `pack_checkpoint`, `assemble_checkpoint`.
+//!
 //! `docs/artifact-format.md` describes the two forms of an artifact and the store's layout.
 
 mod artifact;
+mod checkpoint;
 mod config;
 mod demands;
 mod digest;
@@ -23,7 +26,11 @@ mod store;
 mod workload_file;
 
 pub use artifact::{
-    ArtifactError, Descriptor, Document, Layer, MAX_DOCUMENT_SIZE, Runnable, media_type,
+    ArtifactError, CheckpointParts, Descriptor, Document, Layer, MAX_DOCUMENT_SIZE, Runnable,
+    media_type,
+};
+pub use checkpoint::{
+    CheckpointError, CheckpointNote, PackedCheckpoint, assemble_checkpoint, pack_checkpoint,
 };
 pub use config::{ConfigError, FieldPath, Mount, WorkloadConfig};
 pub use demands::Demands;

@@ -27,7 +27,9 @@ pub(crate) async fn pull(
         let digest = entry.digest;
         manifest = session.document(&digest.to_string(), Some(digest)).await?;
     }
-    manifest.document.runnable().map_err(refused)?;
+    if manifest.document.checkpoint().map_err(refused)?.is_none() {
+        manifest.document.runnable().map_err(refused)?;
+    }
     fetch_all(session, store, from, &manifest, progress).await
 }
 

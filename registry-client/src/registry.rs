@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 use tokio::runtime::{Builder, Runtime};
-use wherry_packager::{Digest, Reference, Store};
+use wherry_packager::{Descriptor, Digest, Document, Reference, Store};
 
 use crate::credentials::{Credential, CredentialFile, Secret};
 use crate::error::RegistryError;
@@ -112,7 +112,7 @@ impl Registry {
         })
     }
 
-    /// Fetches the workload `from` into the store, under that name, and returns its digest.
+    /// Fetches the workload or checkpoint `from` into the store, under that name, and returns its digest.
     /// Blobs that the store has already, undamaged, are not fetched again.
     ///
     /// # Errors
@@ -148,8 +148,17 @@ impl Registry {
     /// # Errors
     /// See [`RegistryError`].
     pub fn resolve(&self, from: &Reference) -> Result<Digest, RegistryError> {
+        Ok(self.describe(from)?.0.digest)
+    }
+
+    /// The manifest or index that `from` means.
+    ///
+    /// # Errors
+    /// See [`RegistryError`].
+    pub fn describe(&self, from: &Reference) -> Result<(Descriptor, Document), RegistryError> {
         self.at_first_source(from, async |session| {
-            Ok(session.referenced(from).await?.descriptor.digest)
+            let fetched = session.referenced(from).await?;
+            Ok((fetched.descriptor, fetched.document))
         })
     }
 

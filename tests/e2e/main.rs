@@ -1,6 +1,7 @@
 //! End-to-end tests of the `wherry` binary. One test binary, so that it links once.
 
 mod architectures;
+mod carried;
 mod cli;
 mod contract;
 mod deltas;

@@ -17,6 +17,11 @@ const MODULE_TYPES: [&str; 3] = [
     "application/vnd.module.wasm.content.layer.v1+wasm",
 ];
 
+/// More than all sections of a checkpoint but its chunks may have together.
+const MAX_CHECKPOINT_FILE: u64 = 1 << 30;
+/// Twice what we write.
+const MAX_PACK: u64 = 32 << 20;
+
 /// More blobs than any real artifact has.
 const MAX_BLOBS: usize = 4096;
 
@@ -46,6 +51,17 @@ pub struct Layer {
     pub blob: Descriptor,
     /// What the manifest says about it.
     pub annotations: HashMap<String, String>,
+}
+
+/// What makes up a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointParts {
+    /// What it says about itself.
+    pub config: Descriptor,
+    /// Its files without their chunks: first the checkpoint itself, then those that it builds on.
+    pub files: Vec<Descriptor>,
+    /// Their chunks.
+    pub packs: Vec<Descriptor>,
 }
 
 /// What tells a manifest from an index. The two must not be confused: a document that can
@@ -247,6 +263,21 @@ impl Document {
         }
     }
 
+    /// What makes up the checkpoint that the manifest is of, if it is of one.
+    ///
+    /// # Errors
+    /// It has other parts than a checkpoint, or larger ones.
+    pub fn checkpoint(&self) -> Result<Option<CheckpointParts>, ArtifactError> {
+        match &self.0 {
+            Kind::Manifest(manifest)
+                if self.artifact_type().as_deref() == Some(media_type::CHECKPOINT) =>
+            {
+                checkpoint(manifest).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// What there is to run in a manifest.
     ///
     /// # Errors
@@ -271,6 +302,41 @@ impl Document {
 
 fn pair((key, value): (&String, &String)) -> (String, String) {
     (key.clone(), value.clone())
+}
+
+/// What makes up a checkpoint: nothing but that, and nothing larger than we write it.
+fn checkpoint(manifest: &oci::ImageManifest) -> Result<CheckpointParts, ArtifactError> {
+    let refused = |reason: String| Err(ArtifactError::Checkpoint(reason));
+    let config: Descriptor = manifest.config().try_into()?;
+    if config.media_type != media_type::CHECKPOINT_CONFIG {
+        let found = excerpt(&config.media_type);
+        return refused(format!("its config is of type `{found}`"));
+    }
+    check_size("config", &config.digest, config.size, MAX_DOCUMENT_SIZE)?;
+    let (mut files, mut packs) = (Vec::new(), Vec::new());
+    for layer in manifest.layers() {
+        let layer = Descriptor::try_from(layer)?;
+        let Descriptor { digest, size, .. } = layer;
+        match layer.media_type.as_str() {
+            media_type::CHECKPOINT_FILE => {
+                check_size("file", &digest, size, MAX_CHECKPOINT_FILE)?;
+                files.push(layer);
+            }
+            media_type::CHECKPOINT_PACK => {
+                check_size("pack", &digest, size, MAX_PACK)?;
+                packs.push(layer);
+            }
+            other => return refused(format!("it has a layer of type `{}`", excerpt(other))),
+        }
+    }
+    if files.is_empty() || files.len() > 1 + wherry_snapshot::MAX_BASES {
+        return refused(format!("it has {} files", files.len()));
+    }
+    Ok(CheckpointParts {
+        config,
+        files,
+        packs,
+    })
 }
 
 /// A workload as Wherry writes it: the first layer is the module, others are data.

@@ -63,7 +63,7 @@ impl Store {
     }
 
     /// Reads a blob whole. The caller has judged its size.
-    pub(super) fn read(&self, blob: &Descriptor) -> Result<Vec<u8>, StoreError> {
+    pub(crate) fn read(&self, blob: &Descriptor) -> Result<Vec<u8>, StoreError> {
         let mut reader = self.open_blob(blob)?;
         // The file has this size: the descriptor alone could make us reserve anything.
         let mut bytes = Vec::with_capacity(usize::try_from(blob.size).unwrap_or(0));

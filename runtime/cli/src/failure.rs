@@ -8,7 +8,9 @@ use clap::error::ErrorKind as UsageKind;
 use serde_json::json;
 use wherry_engine::Error as EngineError;
 use wherry_node::Error as NodeError;
-use wherry_packager::{InitError, PackError, ReferenceError, StoreError, WorkloadFileError};
+use wherry_packager::{
+    CheckpointError, InitError, PackError, ReferenceError, StoreError, WorkloadFileError,
+};
 use wherry_registry_client::RegistryError;
 use wherry_snapshot::Error as SnapshotError;
 
@@ -122,6 +124,7 @@ fn classify(error: &anyhow::Error) -> (u8, Option<String>) {
             .or_else(|| cause.downcast_ref().map(registry))
             .or_else(|| cause.downcast_ref().map(store))
             .or_else(|| cause.downcast_ref().map(pack))
+            .or_else(|| cause.downcast_ref().map(checkpoint))
             .or_else(|| cause.downcast_ref().map(init))
             .or_else(|| {
                 cause
@@ -335,6 +338,15 @@ fn store(error: &StoreError) -> Class {
         StoreError::MissingBlob { .. } | StoreError::WrongDigest { .. } => {
             (exit::BAD_DATA, Some(Hint::Fixed("pack or pull it again")))
         }
+        _ => (exit::BAD_DATA, None),
+    }
+}
+
+fn checkpoint(error: &CheckpointError) -> Class {
+    match error {
+        CheckpointError::Snapshot(error) => snapshot(error),
+        CheckpointError::Store(error) => store(error),
+        CheckpointError::Io { source, .. } => (writing(source), None),
         _ => (exit::BAD_DATA, None),
     }
 }

@@ -1,5 +1,6 @@
 //! The `wherry` command: packs, ships, runs, checkpoints and resumes workloads.
 
+mod carried;
 mod commands;
 mod determinism;
 mod events;

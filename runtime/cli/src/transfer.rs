@@ -17,7 +17,7 @@ use crate::output::{note, size};
 const EVERY: Duration = Duration::from_millis(500);
 
 /// How to reach a registry.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Registry")]
 pub(crate) struct RegistryArgs {
     /// A PEM file with certificates to trust besides the system's

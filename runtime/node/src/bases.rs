@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wherry_snapshot::{Digest, Error, Key, Outline, Reader};
 
@@ -19,8 +19,26 @@ pub fn open_checkpoint(path: &Path, key: Option<&Key>) -> Result<Reader<File>, E
     Reader::open_sealed(File::open(path)?, key, |base| find(path, base))
 }
 
+/// The files that make up a checkpoint: itself, and those that it builds on, which lie in the
+/// same directory. No key is needed.
+///
+/// # Errors
+/// It cannot be read, or [`Error::MissingBase`].
+pub fn checkpoint_files(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    let outline = Outline::read(&mut File::open(path)?)?;
+    let mut files = vec![path.to_owned()];
+    for base in outline.bases {
+        files.push(find_path(path, &base)?.ok_or(Error::MissingBase(base))?);
+    }
+    Ok(files)
+}
+
 /// The file beside `path` with this digest.
 fn find(path: &Path, base: &Digest) -> io::Result<Option<File>> {
+    find_path(path, base)?.map(File::open).transpose()
+}
+
+fn find_path(path: &Path, base: &Digest) -> io::Result<Option<PathBuf>> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -28,7 +46,7 @@ fn find(path: &Path, base: &Digest) -> io::Result<Option<File>> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if outline(&path).is_some_and(|outline| outline.file == *base) {
-            return File::open(path).map(Some);
+            return Ok(Some(path));
         }
     }
     Ok(None)

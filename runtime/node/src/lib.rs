@@ -27,7 +27,7 @@ mod supervisor;
 mod used;
 mod writing;
 
-pub use bases::open_checkpoint;
+pub use bases::{checkpoint_files, open_checkpoint};
 pub use checkpoints::{Aside, Checkpoint, Standing, state_name};
 pub use conditions::Sensors;
 pub use control::{ControlSocket, ask};

@@ -4,6 +4,7 @@
 //! bodies, typed locals and operands. It holds no pointer, no native code and no detail of
 //! an engine, so that any node can resume it. See `docs/checkpoint-format.md`.
 
+mod anatomy;
 mod base;
 mod blob;
 mod chunk;
@@ -20,6 +21,7 @@ mod seal;
 mod workers;
 mod writer;
 
+pub use anatomy::{Anatomy, StoredChunk};
 pub use base::{Base, MAX_BASES, Outline};
 pub use blob::{Blob, BlobSink, BlobSource, CHUNK_SIZE, Digest};
 pub use contents::{

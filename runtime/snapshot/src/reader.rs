@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,7 +12,8 @@ use crate::index::Index;
 use crate::layout::{self, Entry, HEADER_LENGTH, Header, Kind};
 use crate::seal::{Encryption, OVERHEAD, Seal};
 use crate::{
-    Base, Blob, BlobSource, CHUNK_SIZE, Contents, Digest, Error, Key, Memory, base, workers,
+    Base, Blob, BlobSource, CHUNK_SIZE, Contents, Digest, Error, Key, Memory, StoredChunk, base,
+    workers,
 };
 
 /// Chunks of a blob that are in memory at once.
@@ -336,6 +338,22 @@ impl<'a, R: Read + Seek> Sections<'a, R> {
     fn entry(&self, kind: Kind) -> Result<Entry, Error> {
         self.find(kind)
             .ok_or_else(|| damaged(kind, "is missing".to_owned()))
+    }
+
+    /// Where a section lies in the file.
+    pub(crate) fn place(&self, kind: Kind) -> Result<Range<u64>, Error> {
+        let entry = self.entry(kind)?;
+        Ok(entry.offset..entry.offset + entry.length)
+    }
+
+    /// The file's own chunks as they are stored, in their order.
+    pub(crate) fn stored_chunks(&mut self) -> Result<Vec<StoredChunk>, Error> {
+        let chunks = self.chunk_index()?.into_iter();
+        let stored = chunks.map(|(_, entry)| StoredChunk {
+            digest: entry.stored_digest,
+            length: entry.stored,
+        });
+        Ok(stored.collect())
     }
 
     fn bytes(&mut self, kind: Kind) -> Result<Vec<u8>, Error> {

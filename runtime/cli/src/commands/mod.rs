@@ -6,6 +6,7 @@ mod completions;
 mod demo;
 mod explain;
 mod gc;
+mod history;
 mod images;
 mod init;
 mod inspect;
@@ -79,6 +80,7 @@ enum Verb {
     Run(run::Run),
     Checkpoint(checkpoint::Checkpoint),
     Checkpoints(checkpoints::Checkpoints),
+    History(history::History),
     Resume(resume::Resume),
     Ps(ps::Ps),
     Kill(kill::Kill),
@@ -128,6 +130,7 @@ pub(crate) fn run(cli: Cli, started: Instant) -> anyhow::Result<u8> {
         Verb::Explain(verb) => return verb.execute(context),
         Verb::Checkpoint(verb) => verb.execute(context),
         Verb::Checkpoints(verb) => verb.execute(context),
+        Verb::History(verb) => verb.execute(context),
         Verb::Ps(verb) => verb.execute(context),
         Verb::Kill(verb) => verb.execute(context),
         Verb::Jobs(verb) => verb.execute(context),

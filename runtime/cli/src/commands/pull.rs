@@ -1,21 +1,31 @@
 //! `wherry pull`
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::json;
 use wherry_packager::Reference;
 
 use super::Context;
-use crate::transfer::{Meter, RegistryArgs};
+use crate::carried;
+use crate::transfer::RegistryArgs;
 
 /// Fetch an artifact from a registry into the local store
+///
+/// With a checkpoint comes the workload that it is a state of. `wherry resume` goes on with it;
+/// --output writes it to a file.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   wherry pull ghcr.io/team/nbody:1.0.0
-  wherry run ghcr.io/team/nbody:1.0.0")]
+  wherry run ghcr.io/team/nbody:1.0.0
+  wherry pull --output job.ckpt ghcr.io/team/nbody:half")]
 pub(crate) struct Pull {
     /// What to fetch: REGISTRY/NAME[:TAG][@DIGEST]
     reference: Reference,
+    /// Write the checkpoint to this file, and those that it builds on beside it
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -24,9 +34,13 @@ impl Pull {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
         let store = context.home.store()?;
         let client = self.registry.client_for(&self.reference)?;
-        let digest = client.pull(&store, &self.reference, &Meter::new(context.output.json))?;
+        let digest = carried::fetch(context, &client, &store, &self.reference)?;
+        let files = match &self.output {
+            Some(output) => carried::unpack(&store, &digest, output)?,
+            None => Vec::new(),
+        };
         let (reference, digest) = (self.reference.to_string(), digest.to_string());
-        let value = json!({ "reference": reference, "digest": digest });
+        let value = json!({ "reference": reference, "digest": digest, "files": files });
         context.output.remark(format!("pulled {reference}"));
         context.output.result(&value, digest)
     }

@@ -13,25 +13,27 @@ use wherry_engine::{Job, Settings};
 use wherry_node::{
     ActiveJob, ControlSocket, JobInfo, MountRecord, Record, State, open_checkpoint, state_name,
 };
-use wherry_packager::WorkloadConfig;
+use wherry_packager::{Reference, WorkloadConfig};
 use wherry_policy::{Amounts, Grant, Item, Origin, Request};
-use wherry_snapshot::{Contents, Reader};
+use wherry_snapshot::{Contents, Key, Reader};
 use wherry_wasi::WasiState;
 
 use super::Context;
+use crate::carried;
 use crate::failure::Refusal;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
 use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict};
 use crate::target::TargetArgs;
+use crate::transfer::RegistryArgs;
 use crate::workload::{self, module_of_checkpoint, text_of};
 use crate::{exit, output};
 
 /// Go on with a job from its checkpoint, and exit with its code
 ///
-/// JOB is a suspended or lost job of this machine; FILE is a checkpoint from anywhere. The
-/// module is looked up in the store by its digest: a workload that was run or pulled here is
-/// there. A job of this machine gets the directories again that it had; a checkpoint from
+/// JOB is a suspended or lost job of this machine; FILE is a checkpoint from anywhere, and REF one
+/// of the store or of a registry, from which it is fetched with its workload. The module is
+/// looked up in the store by its digest: a workload that was run or pulled here is there. A job of this machine gets the directories again that it had; a checkpoint from
 /// elsewhere needs a --dir for each of them. Limits that are given replace those that the job
 /// was started with; the others stay.
 ///
@@ -42,6 +44,7 @@ use crate::{exit, output};
 Examples:
   wherry resume 3f9c2a11
   wherry resume job.ckpt
+  wherry resume ghcr.io/team/nbody:half
   wherry resume --checkpoint 7 3f9c2a11    back to an older one: `wherry checkpoints` lists them
   wherry resume --cpu-time 2h 3f9c2a11     when its time was up
   wherry resume --module prog.wasm --dir data::/in::ro job.ckpt")]
@@ -66,8 +69,10 @@ pub(crate) struct Resume {
     pub(super) policy: PolicyArgs,
     #[command(flatten)]
     pub(super) checkpoints: CheckpointArgs,
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
     /// What to go on with
-    #[arg(value_name = "FILE|JOB", help_heading = "Arguments")]
+    #[arg(value_name = "FILE|JOB|REF", help_heading = "Arguments")]
     pub(super) what: String,
 }
 
@@ -97,7 +102,9 @@ impl Resume {
 
     fn resume(&self, context: &Context, launch: Launch) -> anyhow::Result<u8> {
         launch.restartable();
-        if !Path::new(&self.what).is_file() {
+        let is_file = Path::new(&self.what).is_file();
+        let is_reference = self.what.contains([':', '/']);
+        if !is_file && !is_reference {
             return self.job(context, launch);
         }
         if self.checkpoint.is_some() {
@@ -105,15 +112,45 @@ impl Resume {
             let hint = "`wherry checkpoints JOB` lists those of a job";
             return Err(Refusal::new(exit::USAGE, message).hint(hint).into());
         }
-        self.file(context, launch)
+        let failed = || format!("cannot resume {}", self.what);
+        let reader = if is_file {
+            open_checkpoint(Path::new(&self.what), launch.key.as_ref()).with_context(failed)?
+        } else {
+            self.arrived(context, launch.key.as_ref())
+                .with_context(failed)?
+        };
+        self.checkpoint(context, launch, reader)
     }
 
-    /// Goes on from a file: with the job that it is the last checkpoint of, or else with
-    /// another job.
-    fn file(&self, context: &Context, launch: Launch) -> anyhow::Result<u8> {
-        let path = Path::new(&self.what);
-        let failed = || format!("cannot resume {}", path.display());
-        let reader = open_checkpoint(path, launch.key.as_ref()).with_context(failed)?;
+    /// Opens a checkpoint of the store, or of a registry.
+    fn arrived(&self, context: &Context, key: Option<&Key>) -> anyhow::Result<Reader<File>> {
+        let reference = self.what.parse::<Reference>();
+        let store = context.home.store()?;
+        let digest = match (store.resolve(&self.what), reference) {
+            (Ok(digest), _) => digest,
+            (Err(_), Ok(reference)) if reference.registry().is_some() => {
+                let client = self.registry.client_for(&reference)?;
+                carried::fetch(context, &client, &store, &reference)?
+            }
+            (Err(error), _) => return Err(error.into()),
+        };
+        // The files are read from while they are open, under whatever name, or none.
+        let directory = tempfile::tempdir_in(context.home.directory())?;
+        let file = directory.path().join("checkpoint");
+        carried::unpack(&store, &digest, &file)?;
+        Ok(open_checkpoint(&file, key)?)
+    }
+
+    /// Goes on from a checkpoint: with the job that it is the last one of, or else with another
+    /// job.
+    fn checkpoint(
+        &self,
+        context: &Context,
+        launch: Launch,
+        reader: Reader<File>,
+    ) -> anyhow::Result<u8> {
+        let path = &self.what;
+        let failed = || format!("cannot resume {path}");
         let digest = state_name(&reader.state_digest(), reader.key());
         let known = context.home.jobs().with_checkpoint(&digest)?;
         // Whoever lends directories lends all of them.

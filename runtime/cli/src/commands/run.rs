@@ -18,6 +18,7 @@ use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restr
 use crate::state::{self, Found, StateArgs};
 use crate::streams::StreamArgs;
 use crate::target::TargetArgs;
+use crate::transfer::RegistryArgs;
 use crate::workload::{self, Runnable};
 
 /// Run a workload, and exit with its code
@@ -231,6 +232,7 @@ impl Run {
             policy: self.policy,
             target: self.target,
             checkpoints: self.checkpoints,
+            registry: RegistryArgs::default(),
             what: state.directory().display().to_string(),
         };
         resume.known(context, launch, job)

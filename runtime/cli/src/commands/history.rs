@@ -1,0 +1,168 @@
+//! `wherry history`
+
+use clap::Args;
+use serde_json::{Value, json};
+use wherry_node::{open_checkpoint, state_name};
+use wherry_packager::{CheckpointNote, Reference, media_type};
+
+use super::Context;
+use crate::key::KeyArgs;
+use crate::output::table;
+use crate::transfer::RegistryArgs;
+
+/// Show the checkpoints that a checkpoint comes from, or those of a workload or job
+///
+/// REF is a checkpoint or a workload in a registry: what is listed are all checkpoints there of
+/// that workload. JOB is a job of this machine. A line with a `*` belongs to the line of states
+/// that leads to REF, or to the job's last one.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wherry history ghcr.io/team/nbody:checkpoint-26f5a0c4e2ee
+  wherry history ghcr.io/team/nbody:1.0.0
+  wherry history 3f9c2a11")]
+pub(crate) struct History {
+    /// What to show the history of
+    #[arg(value_name = "REF|JOB")]
+    what: String,
+    #[command(flatten)]
+    key: KeyArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+/// A checkpoint, by what is noted about it.
+struct Entry {
+    note: CheckpointNote,
+    /// Digest of its manifest, or its file.
+    place: String,
+}
+
+impl History {
+    pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
+        let is_reference = self.what.contains(['/', ':']);
+        let (mut entries, last) = if is_reference {
+            self.in_registry()?
+        } else {
+            self.of_job(context)?
+        };
+        entries.sort_by(|a, b| {
+            (a.note.sequence, &a.note.state).cmp(&(b.note.sequence, &b.note.state))
+        });
+        let line = line_to(last.as_ref(), &entries);
+        let is_in_line = |entry: &Entry| {
+            entry
+                .note
+                .state
+                .as_ref()
+                .is_some_and(|it| line.contains(&it))
+        };
+        if context.output.json {
+            let listed = entries.iter().map(|entry| {
+                let CheckpointNote {
+                    state,
+                    parent,
+                    sequence,
+                    module,
+                } = &entry.note;
+                json!({
+                    "sequence": sequence, "state": state, "parent": parent, "module": module,
+                    "place": entry.place, "in_line": is_in_line(entry),
+                })
+            });
+            return context.output.text(Value::from_iter(listed));
+        }
+        let rows = entries.iter().map(|entry| {
+            let sequence = entry.note.sequence.map(|sequence| sequence.to_string());
+            vec![
+                if is_in_line(entry) { "*" } else { " " }.to_owned(),
+                sequence.unwrap_or_else(|| "-".to_owned()),
+                short(entry.note.state.as_deref()),
+                short(entry.note.parent.as_deref()),
+                entry.place.clone(),
+            ]
+        });
+        let header = ["", "SEQUENCE", "STATE", "PARENT", "PLACE"];
+        context.output.text(table(&header, rows.collect()))
+    }
+
+    fn in_registry(&self) -> anyhow::Result<(Vec<Entry>, Option<String>)> {
+        let reference: Reference = self.what.parse()?;
+        let client = self.registry.client_for(&reference)?;
+        let (descriptor, document) = client.describe(&reference)?;
+        let own = CheckpointNote::of(&document.annotations());
+        let is_checkpoint = document.checkpoint().is_ok_and(|parts| parts.is_some());
+        let subject = document.subject().filter(|_| is_checkpoint);
+        let mut entries = Vec::new();
+        if is_checkpoint {
+            entries.push(Entry {
+                note: own.clone(),
+                place: descriptor.digest.to_string(),
+            });
+        }
+        let subject = subject.map_or(descriptor.digest, |subject| subject.digest);
+        let kind = media_type::CHECKPOINT;
+        for referrer in client.referrers(&reference, &subject, Some(kind))? {
+            let place = referrer.descriptor.digest.to_string();
+            let is_new = entries.iter().all(|entry| entry.place != place);
+            if is_new && referrer.artifact_type.as_deref() == Some(kind) {
+                let note = CheckpointNote::of(&referrer.annotations);
+                entries.push(Entry { note, place });
+            }
+        }
+        Ok((entries, own.state.filter(|_| is_checkpoint)))
+    }
+
+    fn of_job(&self, context: &Context) -> anyhow::Result<(Vec<Entry>, Option<String>)> {
+        let job = context.home.jobs().find(&self.what)?;
+        let key = self.key.load()?;
+        let mut entries = Vec::new();
+        for one in job.checkpoints()? {
+            let reader = open_checkpoint(&one.path, key.as_ref()).ok();
+            let parent = reader.as_ref().and_then(|reader| {
+                let parent = reader.contents().lineage.parent.as_ref()?;
+                Some(state_name(parent, reader.key()))
+            });
+            let state = reader
+                .as_ref()
+                .map(|reader| state_name(&reader.state_digest(), reader.key()));
+            let note = CheckpointNote {
+                state: state.or_else(|| Some(one.noted.as_ref()?.state_digest.clone())),
+                parent,
+                sequence: Some(one.sequence),
+                module: Some(job.record.module.clone()),
+            };
+            let place = one.path.display().to_string();
+            entries.push(Entry { note, place });
+        }
+        let last = job.record.last_checkpoint();
+        let last = last.map(|last| last.state_digest.clone());
+        Ok((entries, last))
+    }
+}
+
+/// The states from the first one that is known to `last`.
+fn line_to<'a>(last: Option<&'a String>, entries: &'a [Entry]) -> Vec<&'a String> {
+    let mut line = Vec::new();
+    let mut next = last;
+    while let Some(state) = next.filter(|state| !line.contains(state)) {
+        line.push(state);
+        let entry = entries
+            .iter()
+            .find(|entry| entry.note.state.as_ref() == Some(state));
+        next = entry.and_then(|entry| entry.note.parent.as_ref());
+    }
+    line
+}
+
+/// As much of a state's name as tells states apart.
+fn short(state: Option<&str>) -> String {
+    match state.and_then(|state| state.split_once(':')) {
+        Some((_, digits)) => digits
+            .chars()
+            .filter(char::is_ascii_hexdigit)
+            .take(12)
+            .collect(),
+        None => "-".to_owned(),
+    }
+}
