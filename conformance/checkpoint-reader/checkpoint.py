@@ -27,6 +27,8 @@ KINDS = {
     11: ("profile", 3, 4096, False),
     12: ("encryption", 1, 4096, False),
     14: ("usage", 0, 4096, False),
+    13: ("gpu", 3, 256 * MIB, False),
+    15: ("gpu use", 1, 4096, False),
 }
 CHUNK_INDEX, CHUNKS, ENCRYPTION = 8, 9, 12
 
@@ -304,6 +306,24 @@ WASI = struct(
     pending_poll=option(struct(subscriptions=byte_string, started=u64)),
 )
 
+# How objects are made is in the encoding of gpu-host/ABI.md.
+GPU_CONTENT = variants(("zero", None), ("bytes", BLOB), ("destroyed", None))
+GPU_MAPPED = struct(writes=boolean, start=u64, end=u64)
+GPU_OBJECT = variants(
+    ("plain", struct(kind=u32, descriptor=byte_string)),
+    ("buffer", struct(descriptor=byte_string, mapped=option(GPU_MAPPED), content=GPU_CONTENT)),
+    ("texture", struct(descriptor=byte_string, content=GPU_CONTENT)),
+    ("query set", struct(descriptor=byte_string, destroyed=boolean, results=sequence(pair(u32, u64)))),
+    ("invalid", byte_string),
+)
+GPU_DEVICE = struct(
+    descriptor=byte_string,
+    lost=option(string),
+    submitted=u64,
+    objects=sequence(struct(handle=u32, made=GPU_OBJECT)),
+)
+GPU = struct(profile=byte_string, error=byte_string, device=option(GPU_DEVICE))
+
 DECODERS = {
     1: WORKLOAD,
     2: EXECUTION,
@@ -315,6 +335,8 @@ DECODERS = {
     10: BASES,
     11: PROFILE,
     14: USAGE,
+    13: GPU,
+    15: u64,
 }
 
 
@@ -328,6 +350,7 @@ def decoded(file):
         section = Section(name, file.bytes(entry))
         values[name] = decode(section)
         check(section.at == len(section.content), f"bytes follow in section {name}")
+    check((values["gpu"] is None) == (values["gpu use"] is None), "there is one of gpu and gpu use")
     return values
 
 

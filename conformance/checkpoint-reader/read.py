@@ -119,6 +119,48 @@ def shown_wasi(wasi, chunks):
     }
 
 
+def shown_gpu_object(number, saved, chunks):
+    kind, fields = saved["made"]
+    shown = {"object": number, "handle": saved["handle"], "is": kind}
+    if kind == "invalid":
+        return shown
+    shown["descriptor"] = fields["descriptor"].hex()
+    if kind == "plain":
+        shown["kind"] = fields["kind"]
+    if kind == "query set":
+        shown["results"] = [list(result) for result in fields["results"]]
+    if kind in ("buffer", "texture"):
+        state, content = fields["content"]
+        shown["content"] = sha(sha256(chunks.blob(content))) if state == "bytes" else state
+    if kind == "buffer":
+        shown["mapped"] = fields["mapped"]
+    return shown
+
+
+def shown_gpu(gpu, used, chunks):
+    """Nothing, for a job that uses none."""
+    if gpu is None:
+        return {}
+    device = gpu["device"]
+    return {
+        "gpu": {
+            "used_ns": used,
+            "profile": gpu["profile"].hex(),
+            "error": gpu["error"].hex(),
+            "device": device
+            and {
+                "descriptor": device["descriptor"].hex(),
+                "lost": device["lost"],
+                "submitted": device["submitted"],
+                "objects": [
+                    shown_gpu_object(number, saved, chunks)
+                    for number, saved in enumerate(device["objects"], 1)
+                ],
+            },
+        }
+    }
+
+
 def as_json(content, others=()):
     file = File(content)
     sections = decoded(file)
@@ -149,6 +191,7 @@ def as_json(content, others=()):
         "accounting": sections["accounting"],
         "profile": sections["profile"],
         **({"usage": sections["usage"]} if sections["usage"] else {}),
+        **shown_gpu(sections["gpu"], sections["gpu use"], chunks),
         "file_digest": sha(file.digest),
         "bases": [sha(name) for name in sections["bases"] or []],
         "sections": [

@@ -62,6 +62,7 @@ impl Guest {
             lineage: Lineage::default(),
             profile: None,
             usage: None,
+            gpu: None,
         })?;
         Ok(file.into_inner())
     }

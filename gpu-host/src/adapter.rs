@@ -1,11 +1,12 @@
 //! The adapters of this machine, and which of them a job is given.
 
+use serde::{Deserialize, Serialize};
 use wherry_gpu_abi::{AdapterRecord, AdapterType, Backend, Limits};
 
 use crate::{Defect, Error, Request, limits, probe};
 
 /// Which adapter a job is given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdapterChoice {
     /// A part of its name, in any case.
     pub name: Option<String>,
@@ -81,13 +82,13 @@ impl Adapter {
             None => "more than a driver on the CPU".to_owned(),
         };
         let chosen = chosen.ok_or(Error::NoSuchAdapter { wanted, found })?;
-        match chosen.defect() {
-            Some(defect) if !(choice.allow_defects || choice.noop) => Err(Error::Defective {
-                adapter: chosen.name(),
-                defect,
-            }),
-            _ => Ok(chosen),
+        if !(choice.allow_defects || choice.noop)
+            && let Some(defect) = chosen.defect()
+        {
+            let adapter = chosen.name();
+            return Err(Error::Defective { adapter, defect });
         }
+        Ok(chosen)
     }
 
     /// Its name.

@@ -17,6 +17,10 @@ use crate::object::{BindGroup, Buffer, Id, Made, Mapped, QuerySet, Texture, Text
 use crate::table::Table;
 use crate::texels;
 
+/// The longest shader, in bytes of its source: nobody writes longer ones, and the compiler takes
+/// its time.
+const WGSL_BYTES: usize = 1 << 20;
+
 /// Makes objects on a device.
 pub(crate) struct Maker<'a> {
     pub(crate) device: &'a Device,
@@ -196,6 +200,11 @@ impl Maker<'_> {
 
     /// Only WGSL, validated, with all checks in the code.
     fn shader_module(&self, descriptor: &ShaderModuleDescriptor) -> Result<Made, Failed> {
+        if descriptor.wgsl.len() > WGSL_BYTES {
+            return Err(Failed::validation(format!(
+                "a shader has at most {WGSL_BYTES} bytes of source"
+            )));
+        }
         let module = self
             .device
             .device

@@ -21,6 +21,8 @@ pub(crate) struct Device {
     pub(crate) staging: Staging,
     /// The number of the last submission of the guest.
     pub(crate) submitted: u64,
+    /// wgpu holds what was written until the next work is handed over.
+    pub(crate) has_writes: bool,
     /// Counts what is handed to the queue, transfers too.
     work: u64,
     done: Arc<AtomicU64>,
@@ -65,6 +67,7 @@ impl Device {
             },
             staging: Staging::default(),
             submitted: 0,
+            has_writes: false,
             work: 0,
             done: Arc::default(),
             under_way: VecDeque::new(),
@@ -104,6 +107,7 @@ impl Device {
         if self.under_way.is_empty() {
             self.since = Instant::now();
         }
+        self.has_writes = false;
         self.queue.submit(commands);
         self.work += 1;
         let (work, done) = (self.work, Arc::clone(&self.done));
@@ -111,6 +115,13 @@ impl Device {
             done.fetch_max(work, Ordering::SeqCst);
         });
         self.under_way.push_back(work);
+    }
+
+    /// Hands over what was only written so far.
+    pub(crate) fn flush(&mut self) {
+        if self.has_writes {
+            self.hand_over([]);
+        }
     }
 
     /// Notes that the last work was a submission of the guest. Gives its number.

@@ -17,16 +17,18 @@ use crate::limits;
 use crate::object::{Made, Mapped, Object};
 use crate::staging::{self, Download};
 use crate::table::Table;
-use crate::{Error, Settings, references, submit, texels};
+use crate::{Error, Interrupted, Settings, references, submit, texels};
 
-/// Bytes that the recipes of a job's objects may take in the host's memory.
-const RECIPE_BYTES: u64 = 256 << 20;
+/// Bytes that the descriptors of a job's objects may have together. They take several times as much
+/// of the host's memory.
+pub(crate) const RECIPE_BYTES: u64 = 64 << 20;
 
 /// The GPU as one job sees it.
 pub struct Gpu {
     pub(crate) adapter: Adapter,
     pub(crate) record: AdapterRecord,
     pub(crate) settings: Settings,
+    interrupted: Interrupted,
     pub(crate) open: Option<Open>,
     pub(crate) error: ErrorRecord,
     /// What devices that were closed have used.
@@ -54,17 +56,18 @@ pub struct Usage {
 }
 
 impl Gpu {
-    /// Chooses an adapter for a job.
+    /// Chooses an adapter for a job. Calls that wait return when it is interrupted.
     ///
     /// # Errors
     /// If there is none that is as asked for, and has what the job declares.
-    pub fn new(settings: Settings) -> Result<Self, Error> {
+    pub fn new(settings: Settings, interrupted: Interrupted) -> Result<Self, Error> {
         let adapter = Adapter::choose(&settings.adapter)?;
         let record = adapter.record(&settings.request)?;
         Ok(Self {
             adapter,
             record,
             settings,
+            interrupted,
             open: None,
             error: ErrorRecord {
                 status: 0,
@@ -144,7 +147,9 @@ impl Gpu {
         let Some(mut open) = self.open.take() else {
             return Ok(());
         };
-        let waited = open.device.wait_idle(&watch(&self.settings));
+        let waited = open
+            .device
+            .wait_idle(&watch(&self.settings, &*self.interrupted));
         self.used_before += open.device.busy;
         match waited {
             Err(Failed::Fault(fault)) => {
@@ -180,17 +185,22 @@ impl Gpu {
                 .ok_or_else(|| Failed::misuse(format!("there are no objects of kind {kind}")))?;
             let recipe = Descriptor::from_bytes(kind, slice(memory, ptr, len)?)
                 .map_err(|error| Failed::decode("a descriptor", error))?;
-            gpu.create_object(handle, recipe)
+            gpu.create_object(handle, recipe, len)
         })
     }
 
-    fn create_object(&mut self, handle: Handle, mut recipe: Descriptor) -> Result<(), Failed> {
+    fn create_object(
+        &mut self,
+        handle: Handle,
+        mut recipe: Descriptor,
+        len: u32,
+    ) -> Result<(), Failed> {
         let (objects, all_bytes) = (self.settings.quota.objects, self.settings.quota.bytes);
         let open = self.usable()?;
         if handle == 0 || open.table.has(handle) {
             return Err(Failed::misuse(format!("the handle {handle} is in use")));
         }
-        if open.table.len() >= objects as usize || open.table.recipe_bytes > RECIPE_BYTES {
+        if open.table.len() >= objects as usize || open.table.recipe_bytes >= RECIPE_BYTES {
             return Err(Failed::out_of_memory("the job may not have more objects"));
         }
         let made = open.make(&mut recipe, all_bytes);
@@ -216,6 +226,7 @@ impl Gpu {
             dependents: 0,
             order: 0,
             bytes,
+            recipe_bytes: u64::from(len),
             made,
         });
         let bytes = open.table.bytes;
@@ -356,7 +367,7 @@ impl Gpu {
                 return Err(Failed::validation("the texture lacks the usage COPY_DST"));
             }
             texture.note_write();
-            texels::write_texture(&open.device, &texture.texture, &write, data)
+            texels::write_texture(&mut open.device, &texture.texture, &write, data)
         })
     }
 
@@ -461,10 +472,7 @@ impl Gpu {
             }
             match submission {
                 0 => {
-                    // What was written but not submitted goes along.
-                    if nanoseconds != 0 {
-                        open.device.hand_over([]);
-                    }
+                    open.device.flush();
                     open.device.wait_idle(&watch)
                 }
                 number => open.device.wait_submission(number, &watch),
@@ -509,7 +517,7 @@ impl Gpu {
         self.usable()?;
         let open = self.open.as_mut();
         let open = open.ok_or_else(|| Failed::lost("there is no device"))?;
-        Ok((open, watch(&self.settings)))
+        Ok((open, watch(&self.settings, &*self.interrupted)))
     }
 
     /// Does what a function does, and makes a status of how that went.
@@ -548,9 +556,7 @@ impl Drop for Gpu {
         let Some(mut open) = self.open.take() else {
             return;
         };
-        let mut settings = Settings::new(self.settings.adapter.clone());
-        settings.quota = self.settings.quota;
-        let mut watch = watch(&settings);
+        let mut watch = watch(&self.settings, &|| false);
         watch.until = Some(Instant::now() + Duration::from_millis(100));
         if self.stuck || (open.device.lost().is_none() && open.device.wait_idle(&watch).is_err()) {
             std::mem::forget(open);
@@ -580,6 +586,8 @@ impl Open {
         all_bytes: u64,
     ) -> Result<(Made, u64), Failed> {
         let bytes = match recipe {
+            // One that is too large for any device is another error.
+            Descriptor::Buffer(buffer) if buffer.size > self.device.limits().max_buffer_size => 0,
             Descriptor::Buffer(buffer) => buffer.size,
             Descriptor::Texture(texture) => {
                 texels::check_size(texture, self.device.limits())?;
@@ -597,7 +605,7 @@ impl Open {
             .bytes
             .checked_add(bytes)
             .is_some_and(|all| all <= all_bytes);
-        if !is_within && bytes <= self.device.limits().max_buffer_size {
+        if !is_within {
             return Err(Failed::out_of_memory(format!(
                 "the job may have {all_bytes} bytes of buffers and textures"
             )));
@@ -606,10 +614,10 @@ impl Open {
     }
 }
 
-pub(crate) fn watch(settings: &Settings) -> Watch<'_> {
+fn watch<'a>(settings: &'a Settings, interrupted: &'a (dyn Fn() -> bool + Sync)) -> Watch<'a> {
     Watch {
         quota: &settings.quota,
-        interrupted: &*settings.interrupted,
+        interrupted,
         until: None,
     }
 }

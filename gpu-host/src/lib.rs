@@ -35,5 +35,5 @@ pub use error::Error;
 pub use fault::Fault;
 pub use gpu::{Gpu, Usage};
 pub use probe::Defect;
-pub use settings::{Quota, Request, Settings};
+pub use settings::{Interrupted, Quota, Request, Settings};
 pub use state::GpuState;

@@ -27,6 +27,8 @@ pub(crate) struct Object {
     pub(crate) order: u64,
     /// What it counts for in the quota.
     pub(crate) bytes: u64,
+    /// How long its descriptor was.
+    pub(crate) recipe_bytes: u64,
     pub(crate) made: Made,
 }
 

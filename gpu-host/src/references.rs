@@ -90,18 +90,6 @@ pub(crate) fn label(recipe: &Descriptor) -> &str {
     }
 }
 
-/// About how much memory a recipe takes: those that can be large.
-pub(crate) fn recipe_bytes(recipe: &Descriptor) -> u64 {
-    let large = match recipe {
-        Descriptor::ShaderModule(descriptor) => descriptor.wgsl.len(),
-        Descriptor::RenderBundle(descriptor) => descriptor.commands.len() * size_of::<Command>(),
-        Descriptor::BindGroup(descriptor) => descriptor.entries.len() * 64,
-        Descriptor::BindGroupLayout(descriptor) => descriptor.entries.len() * 64,
-        _ => 0,
-    };
-    (large + label(recipe).len()) as u64 + 256
-}
-
 /// The queries that a pass writes.
 pub(crate) fn timestamp_queries(writes: &PassTimestampWrites) -> impl Iterator<Item = u32> + use<> {
     let queries = [writes.beginning_of_pass, writes.end_of_pass];

@@ -11,12 +11,12 @@ use wherry_snapshot::{Blob, BlobSource};
 use crate::content::ContentWriter;
 use crate::device::{Device, Watch};
 use crate::fault::Failed;
-use crate::gpu::{Gpu, Open};
+use crate::gpu::{Gpu, Open, RECIPE_BYTES};
 use crate::object::{Content, Id, Made, Object};
 use crate::save::failure;
 use crate::state::{ContentState, DeviceState, GpuState, MadeState};
 use crate::table::Table;
-use crate::{Error, Quota, Request, Settings, limits, references, staging, texels};
+use crate::{Error, Interrupted, Quota, Request, Settings, limits, references, staging, texels};
 
 impl Gpu {
     /// Makes all that was saved again, under the same handles. The job has what it declared when
@@ -29,6 +29,7 @@ impl Gpu {
         state: &GpuState,
         used: Duration,
         mut settings: Settings,
+        interrupted: Interrupted,
         source: &dyn BlobSource,
     ) -> Result<Self, Error> {
         let profile: AdapterRecord = decoded("the profile", &state.profile)?;
@@ -36,7 +37,7 @@ impl Gpu {
             features: profile.features,
             limits: limits::best(&profile.limits, &settings.request.limits),
         };
-        let mut gpu = Self::new(settings)?;
+        let mut gpu = Self::new(settings, interrupted)?;
         gpu.error = decoded::<ErrorRecord>("the last error", &state.error)?;
         gpu.used_before = used;
         if let Some(saved) = &state.device {
@@ -109,6 +110,10 @@ impl Open {
         };
         let kind = Kind::from_number(kind)
             .ok_or_else(|| Error::Damaged(format!("there is no kind {kind}")))?;
+        if self.table.recipe_bytes >= RECIPE_BYTES {
+            let what = "descriptions of objects".to_owned();
+            return Err(Error::Quota { what });
+        }
         let mut recipe = Descriptor::from_bytes(kind, bytes)
             .map_err(|error| malformed("the recipe of an object", error))?;
         if references::handles_mut(&mut recipe)
@@ -138,6 +143,7 @@ impl Open {
             dependents: 0,
             order: 0,
             bytes: size,
+            recipe_bytes: bytes.len() as u64,
             made,
         });
         Ok(())
@@ -157,6 +163,7 @@ impl Open {
             dependents: 0,
             order: 0,
             bytes: 0,
+            recipe_bytes: 0,
             made: Made::Invalid(info),
         });
         Ok(())

@@ -69,7 +69,7 @@ impl Gpu {
 impl Open {
     fn save(&mut self, watch: &Watch<'_>, sink: &mut dyn BlobSink) -> Result<DeviceState, Error> {
         if self.device.lost().is_none() {
-            self.device.hand_over([]);
+            self.device.flush();
             if let Err(failed) = self.device.wait_idle(watch) {
                 // That it was lost meanwhile is a state, too.
                 if self.device.lost().is_none() {

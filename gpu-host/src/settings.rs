@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wherry_gpu_abi::{Feature, Limits};
 
 use crate::{AdapterChoice, Error, limits};
 
 /// What a job is lent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Which adapter.
     pub adapter: AdapterChoice,
@@ -15,36 +17,27 @@ pub struct Settings {
     pub request: Request,
     /// How much it may use.
     pub quota: Quota,
-    /// Says whether the program is to leave: a call that waits returns then.
-    pub interrupted: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Settings {
-    /// Any adapter with the portable profile, and the usual quota. Nothing interrupts.
+    /// Any adapter with the portable profile, and the usual quota.
     #[must_use]
     pub fn new(adapter: AdapterChoice) -> Self {
         Self {
             adapter,
             request: Request::default(),
             quota: Quota::default(),
-            interrupted: Box::new(|| false),
         }
     }
 }
 
-impl std::fmt::Debug for Settings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings")
-            .field("adapter", &self.adapter)
-            .field("request", &self.request)
-            .field("quota", &self.quota)
-            .finish_non_exhaustive()
-    }
-}
+/// Says whether the program is to leave: a call that waits returns then.
+pub type Interrupted = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// What a job has beyond the portable profile: WebGPU's default limits, and no feature. It can go
 /// only to nodes that have it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Declared", into = "Declared")]
 pub struct Request {
     pub(crate) features: Vec<Feature>,
     pub(crate) limits: Limits,
@@ -81,10 +74,46 @@ impl Request {
         let features = self.features.iter().copied();
         features.map(limits::feature_name).collect()
     }
+
+    /// The limits that are not WebGPU's default, by name.
+    #[must_use]
+    pub fn limits(&self) -> Vec<(&'static str, u64)> {
+        let limits = limits::by_name(&self.limits).into_iter();
+        let default = limits::by_name(&Limits::DEFAULT);
+        limits.filter(|limit| !default.contains(limit)).collect()
+    }
+}
+
+/// A request as it is written.
+#[derive(Serialize, Deserialize)]
+struct Declared {
+    features: Vec<String>,
+    limits: BTreeMap<String, u64>,
+}
+
+impl TryFrom<Declared> for Request {
+    type Error = Error;
+
+    fn try_from(declared: Declared) -> Result<Self, Error> {
+        Self::new(&declared.features, &declared.limits)
+    }
+}
+
+impl From<Request> for Declared {
+    fn from(request: Request) -> Self {
+        let features = request.features().into_iter().map(str::to_owned);
+        let limits = request.limits().into_iter();
+        Self {
+            features: features.collect(),
+            limits: limits
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        }
+    }
 }
 
 /// How much of a GPU a job may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
     /// Bytes of all buffers and textures together.
     pub bytes: u64,

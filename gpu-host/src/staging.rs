@@ -96,6 +96,7 @@ pub(crate) fn write_buffer(
 ) -> Result<(), Failed> {
     if data.len() <= SMALL {
         device.queue.write_buffer(buffer, offset, data);
+        device.has_writes = true;
         return device.take_error();
     }
     let mut at = offset;
@@ -224,6 +225,7 @@ pub(crate) fn read_mappable(
     length: u64,
     take: &mut dyn FnMut(&[u8]),
 ) -> Result<(), Failed> {
+    device.flush();
     let start = offset / 8 * 8;
     let end = (offset + length).next_multiple_of(4);
     let state = Arc::new(AtomicU8::new(PENDING));

@@ -70,3 +70,29 @@ pub(crate) enum ContentState {
     Bytes(Blob),
     Destroyed,
 }
+
+impl GpuState {
+    /// How many objects there are.
+    #[must_use]
+    pub fn objects(&self) -> usize {
+        self.device
+            .as_ref()
+            .map_or(0, |device| device.objects.len())
+    }
+
+    /// The contents that are stored apart.
+    pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        let objects = self.device.iter().flat_map(|device| &device.objects);
+        objects.filter_map(|object| match &object.made {
+            MadeState::Buffer {
+                content: ContentState::Bytes(blob),
+                ..
+            }
+            | MadeState::Texture {
+                content: ContentState::Bytes(blob),
+                ..
+            } => Some(blob),
+            _ => None,
+        })
+    }
+}

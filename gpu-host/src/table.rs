@@ -19,7 +19,7 @@ pub(crate) struct Table {
     pub(crate) mapped: u32,
     /// Bytes of buffers and textures.
     pub(crate) bytes: u64,
-    /// Bytes of recipes.
+    /// Bytes of descriptors.
     pub(crate) recipe_bytes: u64,
 }
 
@@ -78,7 +78,7 @@ impl Table {
             }
         }
         self.bytes += object.bytes;
-        self.recipe_bytes += crate::references::recipe_bytes(&object.recipe);
+        self.recipe_bytes += object.recipe_bytes;
         let handle = object.handle;
         let id = match self.free.pop() {
             Some(id) => {
@@ -115,7 +115,7 @@ impl Table {
             };
             self.free.push(id);
             self.bytes -= object.bytes;
-            self.recipe_bytes -= crate::references::recipe_bytes(&object.recipe);
+            self.recipe_bytes -= object.recipe_bytes;
             self.mapped -= u32::from(object.made.is_mapped());
             for parent in object.parents {
                 if let Ok(object) = self.object_mut(parent) {

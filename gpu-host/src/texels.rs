@@ -215,7 +215,7 @@ pub(crate) fn write_part(
 
 /// `GPUQueue.writeTexture`. wgpu checks the sizes.
 pub(crate) fn write_texture(
-    device: &Device,
+    device: &mut Device,
     texture: &wgpu::Texture,
     write: &TextureWrite,
     data: &[u8],
@@ -230,6 +230,7 @@ pub(crate) fn write_texture(
     device
         .queue
         .write_texture(destination, data, layout, convert::extent(&write.size));
+    device.has_writes = true;
     device.take_error()
 }
 

@@ -23,6 +23,8 @@ pub struct ModuleSummary {
     pub size: u64,
     /// Functions of `wasi_snapshot_preview1` that it imports, sorted.
     pub imports: Vec<String>,
+    /// Whether it imports the functions of the GPU host.
+    pub uses_gpu: bool,
     /// Names that it exports, sorted.
     pub exports: Vec<String>,
     /// Functions that it defines.
@@ -122,7 +124,7 @@ pub fn validate_module(wasm: &[u8]) -> Result<ModuleSummary, ModuleError> {
             &mut exports,
         )?;
     }
-    exports.check(&summary.imports)?;
+    exports.check(&summary)?;
     summary.imports.sort_unstable();
     summary.imports.dedup();
     summary.exports.sort_unstable();
@@ -172,7 +174,10 @@ fn read_section(
             for import in section.clone().into_imports() {
                 let import = import.map_err(|e| invalid(&e))?;
                 check_import(&import, types)?;
-                summary.imports.push(import.name.to_owned());
+                match import.module {
+                    wherry_gpu_abi::MODULE => summary.uses_gpu = true,
+                    _ => summary.imports.push(import.name.to_owned()),
+                }
             }
         }
         Payload::FunctionSection(section) => summary.functions = section.count(),
@@ -213,10 +218,14 @@ fn check_import(import: &Import<'_>, types: TypesRef<'_>) -> Result<(), ModuleEr
             preview1::MODULE
         )));
     }
+    if import.module == wherry_gpu_abi::MODULE {
+        return check_gpu_import(import, types).map_err(refused);
+    }
     if import.module != preview1::MODULE {
         return Err(refused(format!(
-            "and only functions of `{}` are provided",
-            preview1::MODULE
+            "and only functions of `{}` and `{}` are provided",
+            preview1::MODULE,
+            wherry_gpu_abi::MODULE
         )));
     }
     let known = preview1::Function::named(import.name)
@@ -228,6 +237,19 @@ fn check_import(import: &Import<'_>, types: TypesRef<'_>) -> Result<(), ModuleEr
         Some(ty) if known.has_type(ty) => Ok(()),
         Some(ty) => Err(refused(format!("as {}, but it is {known}", signature(ty)))),
         None => Err(refused("without a type".into())),
+    }
+}
+
+fn check_gpu_import(import: &Import<'_>, types: TypesRef<'_>) -> Result<(), String> {
+    let mut functions = wherry_gpu_abi::FUNCTIONS.iter();
+    let (_, expected) = functions
+        .find(|(name, _)| *name == import.name)
+        .ok_or("which is not one of the functions of the GPU host")?;
+    let ty = function_type(types.entity_type_from_import(import), types);
+    match ty.map(signature) {
+        Some(found) if found == *expected => Ok(()),
+        Some(found) => Err(format!("as {found}, but it is {expected}")),
+        None => Err("not as a function, which it is".to_owned()),
     }
 }
 
@@ -282,8 +304,9 @@ impl Exports {
         Ok(())
     }
 
-    fn check(&self, imports: &[String]) -> Result<(), ModuleError> {
-        let needs_memory = imports.iter().any(|name| !preview1::without_memory(name));
+    fn check(&self, summary: &ModuleSummary) -> Result<(), ModuleError> {
+        let mut imports = summary.imports.iter();
+        let needs_memory = summary.uses_gpu || imports.any(|name| !preview1::without_memory(name));
         match (self.start, self.memory || !needs_memory) {
             (true, true) => Ok(()),
             (true, false) => Err(ModuleError::NoMemory),

@@ -74,6 +74,7 @@ fn contents(memories: Vec<wherry_snapshot::Memory>, sequence: u64) -> Contents {
         },
         profile: None,
         usage: None,
+        gpu: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod contract;
 mod deltas;
 mod encryption;
 mod golden;
+mod gpu;
 mod gpu_sdk;
 mod independent_reader;
 mod interruptions;

@@ -4,12 +4,14 @@
 //! is built first, unless `WHERRY` names one.
 
 mod binary;
+mod gpu;
 mod home;
 mod machine;
 mod programs;
 mod random;
 
 pub use binary::binary;
+pub use gpu::Driver;
 pub use home::{Done, Home, Running};
 pub use machine::Machine;
 pub use programs::{Workload, program, repository};

@@ -39,6 +39,27 @@ pub const MODULE: &str = "wherry_gpu";
 /// The version of this interface, which `version` returns.
 pub const VERSION: u32 = 1;
 
+/// Every function that a guest can import: its name, and its type.
+pub const FUNCTIONS: &[(&str, &str)] = &[
+    ("version", "[] -> [i32]"),
+    ("adapter", "[i32 i32] -> [i32]"),
+    ("open", "[i32 i32] -> [i32]"),
+    ("close", "[] -> []"),
+    ("state", "[] -> [i32]"),
+    ("create", "[i32 i32 i32 i32] -> [i32]"),
+    ("destroy", "[i32] -> [i32]"),
+    ("drop", "[i32] -> []"),
+    ("write", "[i32 i64 i32 i32] -> [i32]"),
+    ("read", "[i32 i64 i32 i32] -> [i32]"),
+    ("write_texture", "[i32 i32 i32 i32] -> [i32]"),
+    ("map", "[i32 i32 i64 i64] -> [i32]"),
+    ("unmap", "[i32] -> [i32]"),
+    ("submit", "[i32 i32 i32] -> [i64]"),
+    ("wait", "[i64 i64] -> [i32]"),
+    ("error", "[i32 i32] -> [i32]"),
+    ("messages", "[i32 i32 i32] -> [i32]"),
+];
+
 /// The longest descriptor, in bytes with its header: 16 MiB.
 pub const MAX_DESCRIPTOR: usize = 16 << 20;
 

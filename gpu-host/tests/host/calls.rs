@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wherry_gpu_abi::*;
-use wherry_gpu_host::{Gpu, Quota, Request, Settings};
+use wherry_gpu_host::{Quota, Request, Settings};
 
-use crate::guest::{Guest, Store, noop};
+use crate::guest::{Guest, Store, noop, restore};
 
 const COPY: BufferUsage = BufferUsage::COPY_SRC;
 
@@ -263,6 +263,33 @@ fn what_a_job_may_have_is_limited() {
     );
 }
 
+/// 8192 x 8192 texels of 16 bytes in 256 layers are 256 GiB, within every limit of WebGPU.
+#[test]
+fn a_texture_counts_with_all_its_texels() {
+    let mut guest = Guest::new(noop());
+    let texture = |layers| TextureDescriptor {
+        label: String::new(),
+        size: Extent3d {
+            width: 8192,
+            height: 8192,
+            depth_or_array_layers: layers,
+        },
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: TextureDimension::D2,
+        format: TextureFormat::Rgba32Float,
+        usage: TextureUsage::COPY_SRC,
+        view_formats: Vec::new(),
+    };
+    assert_eq!(
+        guest.try_create(texture(256)).1,
+        status(Failure::OutOfMemory)
+    );
+    guest.create(texture(3));
+    assert_eq!(guest.gpu.usage().peak_bytes, 3 << 30);
+    assert_eq!(guest.try_create(texture(2)).1, status(Failure::OutOfMemory));
+}
+
 #[test]
 fn huge_sizes_are_errors() {
     let mut guest = Guest::new(noop());
@@ -396,7 +423,7 @@ fn what_the_new_adapter_lacks_is_named() {
             continue;
         };
         let settings = Settings::new(choice);
-        match Gpu::restore(&state, Duration::ZERO, settings, &Store::default()) {
+        match restore(&state, Duration::ZERO, settings, &Store::default()) {
             Ok(_) => {}
             Err(error) => assert!(error.to_string().contains("max_bind_groups"), "{error}"),
         }

@@ -121,3 +121,13 @@ fn pipelines_take_constants_and_indirect_sizes() {
         assert!(words[128..].iter().all(|word| *word == 0));
     });
 }
+
+/// wgpu keeps small writes until something is submitted.
+#[test]
+fn what_was_written_is_read_without_a_submission() {
+    on_each_driver(|mut guest| {
+        let buffer = guest.buffer(64, BufferUsage::MAP_READ | BufferUsage::COPY_DST);
+        guest.write(buffer, &[7; 64]);
+        assert_eq!(guest.read_mapped(buffer, 64), [7; 64]);
+    });
+}

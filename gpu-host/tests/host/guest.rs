@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use wherry_gpu_abi::*;
 use wherry_gpu_host::{AdapterChoice, Error, Fault, Gpu, GpuState, Settings};
@@ -31,13 +32,11 @@ pub(crate) fn driver(name: &str) -> Option<AdapterChoice> {
         allow_defects: true,
         ..AdapterChoice::default()
     };
-    match Gpu::new(Settings::new(choice.clone())) {
+    match Gpu::new(Settings::new(choice.clone()), Box::new(|| false)) {
         Ok(_) => Some(choice),
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "whoever runs the tests has to see it")]
-            {
-                eprintln!("SKIPPED: no driver {name}: {error}");
-            }
+            // Not `eprintln!`, which the harness keeps from view unless the test fails.
+            let _ = writeln!(io::stderr(), "SKIPPED: no driver {name}: {error}");
             None
         }
     }
@@ -59,7 +58,7 @@ impl Guest {
     }
 
     pub(crate) fn closed(settings: Settings) -> Self {
-        Self::of(Gpu::new(settings).unwrap())
+        Self::of(Gpu::new(settings, Box::new(|| false)).unwrap())
     }
 
     pub(crate) fn of(gpu: Gpu) -> Self {
@@ -247,7 +246,7 @@ impl Guest {
         let again: GpuState = postcard::from_bytes(&bytes).unwrap();
         assert_eq!(again, state);
         let used = self.gpu.time_used();
-        let gpu = Gpu::restore(&again, used, Settings::new(to), &store).unwrap();
+        let gpu = restore(&again, used, Settings::new(to), &store).unwrap();
         (Self { gpu, ..self }, state)
     }
 
@@ -258,6 +257,15 @@ impl Guest {
     pub(crate) fn fault(result: Result<u32, Fault>) -> String {
         result.unwrap_err().to_string()
     }
+}
+
+pub(crate) fn restore(
+    state: &GpuState,
+    used: Duration,
+    settings: Settings,
+    store: &Store,
+) -> Result<Gpu, Error> {
+    Gpu::restore(state, used, settings, Box::new(|| false), store)
 }
 
 pub(crate) fn dispatch(pipeline: Handle, group: Handle, x: u32) -> Vec<Command> {

@@ -4,9 +4,9 @@ use std::panic::{self, AssertUnwindSafe};
 
 use proptest::prelude::*;
 use wherry_gpu_abi::*;
-use wherry_gpu_host::{Gpu, Settings};
+use wherry_gpu_host::Settings;
 
-use crate::guest::{Guest, Store, noop};
+use crate::guest::{Guest, Store, noop, restore};
 use crate::samples;
 
 /// A descriptor of any kind, with some of its words changed.
@@ -140,7 +140,7 @@ impl Guest {
                 if let Ok(state) = self.gpu.save(&mut &store) {
                     let used = self.gpu.time_used();
                     let settings = Settings::new(noop());
-                    self.gpu = Gpu::restore(&state, used, settings, &store).unwrap();
+                    self.gpu = restore(&state, used, settings, &store).unwrap();
                 }
             }
         }

@@ -1,10 +1,10 @@
 //! Moving between drivers, in both directions: what was done goes on as if nothing had happened.
 
 use wherry_gpu_abi::*;
-use wherry_gpu_host::{AdapterChoice, Gpu, Settings};
+use wherry_gpu_host::{AdapterChoice, Settings};
 
 use crate::compute::{STEP, STORAGE, step};
-use crate::guest::{Guest, LAVAPIPE, SWIFTSHADER, Store, driver};
+use crate::guest::{Guest, LAVAPIPE, SWIFTSHADER, Store, driver, restore};
 
 fn both_ways(test: impl Fn(AdapterChoice, AdapterChoice)) {
     let (Some(a), Some(b)) = (driver(LAVAPIPE), driver(SWIFTSHADER)) else {
@@ -82,8 +82,7 @@ fn saving_what_was_restored_gives_the_same() {
         guest.gpu.drop_handle(&mut guest.memory, dropped).unwrap();
         let store = Store::default();
         let state = guest.gpu.save(&mut &store).unwrap();
-        let mut there =
-            Gpu::restore(&state, guest.gpu.time_used(), Settings::new(to), &store).unwrap();
+        let mut there = restore(&state, guest.gpu.time_used(), Settings::new(to), &store).unwrap();
         assert_eq!(there.save(&mut &store).unwrap(), state);
     });
 }

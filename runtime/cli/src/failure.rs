@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind as UsageKind;
 use serde_json::json;
 use wherry_engine::Error as EngineError;
+use wherry_gpu_host::Error as GpuError;
 use wherry_node::Error as NodeError;
 use wherry_packager::{
     CheckpointError, InitError, PackError, ReferenceError, StoreError, WorkloadFileError,
@@ -119,6 +120,7 @@ fn classify(error: &anyhow::Error) -> (u8, Option<String>) {
     let known = error.chain().find_map(|cause| {
         None.or_else(|| cause.downcast_ref().map(refusal))
             .or_else(|| cause.downcast_ref().map(engine))
+            .or_else(|| cause.downcast_ref().map(gpu))
             .or_else(|| cause.downcast_ref().map(node))
             .or_else(|| cause.downcast_ref().map(snapshot))
             .or_else(|| cause.downcast_ref().map(registry))
@@ -206,6 +208,12 @@ fn engine(error: &EngineError) -> Class {
             )),
         ),
         EngineError::NotComparable { .. } => (exit::BAD_DATA, None),
+        EngineError::NoGpu => (
+            exit::CONFIG,
+            Some(Hint::Fixed("lend it one with --gpu or --gpu=NAME")),
+        ),
+        EngineError::Gpu(error) => gpu(error),
+        EngineError::NotDeterministic { what } if what == "a GPU" => (exit::USAGE, None),
         EngineError::NotDeterministic { .. } => (
             exit::USAGE,
             Some(Hint::Fixed(
@@ -225,6 +233,32 @@ fn engine(error: &EngineError) -> Class {
         EngineError::Save(_) => (exit::BAD_DATA, None),
         _ => (exit::INTERNAL, None),
     }
+}
+
+fn gpu(error: &GpuError) -> Class {
+    let (code, hint) = match error {
+        GpuError::NoAdapter => (
+            exit::CONFIG,
+            "install a Vulkan driver; Debian's mesa-vulkan-drivers and libvulkan1 have one that runs on the CPU",
+        ),
+        GpuError::NoSuchAdapter { .. } => (
+            exit::CONFIG,
+            "--gpu=NAME takes one by a part of its name, also a driver on the CPU",
+        ),
+        GpuError::Defective { .. } => (
+            exit::CONFIG,
+            "update the driver; --gpu-allow-defects takes it as it is",
+        ),
+        GpuError::LacksFeature { .. } | GpuError::LacksLimit { .. } => {
+            (exit::CONFIG, "the job can go to a node whose GPU has it")
+        }
+        GpuError::Quota { .. } => (exit::CONFIG, "grant more with --gpu-memory"),
+        GpuError::Unknown(_) => return (exit::USAGE, None),
+        GpuError::NotSaveable { .. } | GpuError::Damaged(_) => return (exit::BAD_DATA, None),
+        GpuError::Io(source) => return (writing(source), None),
+        _ => return (exit::INTERNAL, None),
+    };
+    (code, Some(Hint::Fixed(hint)))
 }
 
 fn missing_mount(guest: &str, read_only: bool) -> Hint {

@@ -7,6 +7,7 @@ mod events;
 mod eviction;
 mod exit;
 mod failure;
+mod gpu;
 mod home;
 mod key;
 mod launch;

@@ -7,6 +7,7 @@ use wasmtime::{Config, Linker};
 use wherry_instrument::Options;
 
 use crate::cache::Cache;
+use crate::gpu;
 use crate::host::{self, Host};
 use crate::memory::Memories;
 use crate::{Error, Module};
@@ -142,6 +143,7 @@ impl Half {
         let wasmtime = wasmtime::Engine::new(&config).map_err(failed)?;
         let mut linker = Linker::new(&wasmtime);
         host::link(&mut linker).map_err(failed)?;
+        gpu::link(&mut linker).map_err(failed)?;
         Ok(Half {
             wasmtime,
             linker,

@@ -102,6 +102,12 @@ pub enum Error {
         /// What does not fit, and why.
         what: String,
     },
+    /// The program uses a GPU, and is lent none.
+    #[error("the program uses a GPU, and the job is lent none")]
+    NoGpu,
+    /// The GPU cannot be used, or what is on it cannot be moved.
+    #[error(transparent)]
+    Gpu(#[from] wherry_gpu_host::Error),
     /// The job is not stopped at a safepoint, so it cannot be captured or run on.
     #[error("the job is not stopped: it has ended")]
     NotStopped,

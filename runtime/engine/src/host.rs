@@ -2,6 +2,7 @@
 
 use crate::settings::{Exhausted, LimitObserver};
 use wasmtime::{Caller, Global, Linker, Memory, ResourceLimiter, Val};
+use wherry_gpu_host::Gpu;
 use wherry_instrument::UNWINDING;
 use wherry_wasi::{Fault, Wasi, for_each_function};
 
@@ -12,6 +13,8 @@ pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
 pub(crate) struct Host {
     /// `None` only in an instance that another one has replaced.
     pub(crate) wasi: Option<Wasi>,
+    /// `None` if the program uses none.
+    pub(crate) gpu: Option<Gpu>,
     pub(crate) limiter: Limiter,
     /// The exported `memory`, which the functions of preview 1 work on.
     pub(crate) memory: Option<Memory>,

@@ -83,6 +83,7 @@ impl Instance {
         };
         let host = Host {
             wasi: None,
+            gpu: None,
             limiter: unlimited,
             memory: None,
             state: None,

@@ -18,7 +18,7 @@ use crate::engine::Form;
 use crate::instance::{Instance, MemoryLimit};
 use crate::{
     Command, Control, Error, Exhausted, LimitObserver, Module, Outcome, Reason, Settings, capture,
-    outcome, profile, restore,
+    gpu, outcome, profile, restore,
 };
 
 /// One execution of a workload.
@@ -67,12 +67,15 @@ impl Job {
         let (countdown, key) = (settings.countdown, settings.key.clone());
         let manifest = command.manifest;
         let portable = portable_settings(&command, &settings);
+        let gpu = settings.gpu.clone();
+        let gpu = gpu::start(module, gpu, profile.is_some(), control.interrupt())?;
         let usage = Usage {
             quota: settings.limits.quota,
             ..Usage::default()
         };
         let config = wasi_config(command, settings, usage, control)?;
-        instance.store.data_mut().wasi = Some(Wasi::new(config)?);
+        let host = instance.store.data_mut();
+        (host.wasi, host.gpu) = (Some(Wasi::new(config)?), gpu);
         Ok(Job {
             module: module.clone(),
             control: control.clone(),
@@ -117,6 +120,8 @@ impl Job {
             deterministic: profile.map(|profile| profile.start_time),
             ..Command::default()
         };
+        let gpu = settings.gpu.clone();
+        let gpu = gpu::resume(contents, gpu, control.interrupt(), checkpoint)?;
         let before = contents.usage.unwrap_or_default();
         let usage = Usage {
             quota: settings.limits.quota.or(before.quota),
@@ -124,7 +129,8 @@ impl Job {
         };
         let config = wasi_config(command, settings, usage, control)?;
         let wasi = Wasi::restore(&wasi_state(contents)?, config, checkpoint)?;
-        instance.store.data_mut().wasi = Some(wasi);
+        let host = instance.store.data_mut();
+        (host.wasi, host.gpu) = (Some(wasi), gpu);
         Ok(Job {
             module: module.clone(),
             control: control.clone(),
@@ -223,6 +229,7 @@ impl Job {
             (None, None) => Writer::new(out)?,
         };
         let wasi = self.instance.wasi()?.save(&mut writer)?;
+        let gpu = gpu::save(self.instance.store.data_mut().gpu.as_mut(), &mut writer)?;
         let sequence = self.lineage.sequence.saturating_add(1);
         let contents = Contents {
             workload: self.workload(),
@@ -237,6 +244,7 @@ impl Job {
             },
             profile: self.profile,
             usage: Some(self.instance.wasi()?.usage()),
+            gpu,
         };
         let memories = self.instance.memories(held.memories, &mut writer)?;
         Ok(Capture {
@@ -279,6 +287,13 @@ impl Job {
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.lineage.sequence
+    }
+
+    /// What the job has used of a GPU over its whole life, if it uses one.
+    #[must_use]
+    pub fn gpu_usage(&self) -> Option<wherry_gpu_host::Usage> {
+        let gpu = self.instance.store.data().gpu.as_ref();
+        gpu.map(wherry_gpu_host::Gpu::usage)
     }
 
     /// What the job has used over its whole life.
@@ -347,7 +362,10 @@ impl Job {
             restore::hand_over_memories(&mut self.instance, &mut instance)?;
             restore::execution(&mut instance, &execution)?;
         }
-        instance.store.data_mut().wasi = self.instance.store.data_mut().wasi.take();
+        let before = self.instance.store.data_mut();
+        let (wasi, gpu) = (before.wasi.take(), before.gpu.take());
+        let host = instance.store.data_mut();
+        (host.wasi, host.gpu) = (wasi, gpu);
         self.instance = instance;
         Ok(())
     }

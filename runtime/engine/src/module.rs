@@ -9,7 +9,7 @@ use wherry_instrument::{FLAG_MODULE, Instrumented, Map, Options, instrument};
 use wherry_snapshot::Digest;
 
 use crate::engine::Form;
-use crate::{Engine, Error, Target, host};
+use crate::{Engine, Error, Target, gpu, host};
 
 /// A module, as it came in the artifact. Clones share what was compiled.
 #[derive(Clone)]
@@ -84,6 +84,16 @@ impl Module {
     /// has no use for a directory.
     #[must_use]
     pub fn uses_paths(&self) -> bool {
+        self.imports(|module, name| module == host::MODULE && name.starts_with("path_"))
+    }
+
+    /// Whether the program imports any of the functions of the GPU host.
+    #[must_use]
+    pub fn uses_gpu(&self) -> bool {
+        self.imports(|module, _| module == gpu::MODULE)
+    }
+
+    fn imports(&self, is_one: impl Fn(&str, &str) -> bool) -> bool {
         let sections = Parser::new(0).parse_all(&self.0.wasm).map_while(Result::ok);
         let imports = sections.filter_map(|payload| match payload {
             Payload::ImportSection(section) => Some(section),
@@ -91,7 +101,7 @@ impl Module {
         });
         imports
             .flat_map(|section| section.into_imports().map_while(Result::ok))
-            .any(|import| import.module == host::MODULE && import.name.starts_with("path_"))
+            .any(|import| is_one(import.module, import.name))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -164,7 +174,13 @@ fn names_in(section: NameSectionReader<'_>) -> Vec<(u32, String)> {
 fn check_interface(module: &wasmtime::Module) -> Result<(), Error> {
     for import in module.imports() {
         let (module, name) = (import.module(), import.name());
-        if module != FLAG_MODULE && !(module == host::MODULE && host::has_function(name)) {
+        let is_known = match module {
+            FLAG_MODULE => true,
+            host::MODULE => host::has_function(name),
+            gpu::MODULE => gpu::has_function(name),
+            _ => false,
+        };
+        if !is_known {
             return Err(Error::UnknownImport {
                 module: module.to_owned(),
                 name: name.to_owned(),

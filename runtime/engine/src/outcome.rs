@@ -5,6 +5,7 @@ use std::fmt;
 use wasmtime::WasmBacktrace;
 
 use crate::Module;
+use crate::gpu::GpuFault;
 use crate::host::Exit;
 
 /// How a run ended.
@@ -78,6 +79,8 @@ pub enum TrapKind {
     IntegerOverflow,
     /// A conversion of a float that is no number.
     InvalidConversion,
+    /// The GPU host was misused, or work on the GPU took too long.
+    Gpu,
     /// An exception that nobody catches.
     UncaughtException,
     /// Any other.
@@ -116,6 +119,8 @@ pub(crate) fn of(result: wasmtime::Result<()>, module: &Module) -> Outcome {
     let uncaught = error.is::<wasmtime::ThrownException>();
     let kind = if uncaught {
         TrapKind::UncaughtException
+    } else if error.is::<GpuFault>() {
+        TrapKind::Gpu
     } else {
         trap.map_or(TrapKind::Other, TrapKind::of)
     };

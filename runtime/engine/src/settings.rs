@@ -69,6 +69,8 @@ pub struct Settings {
     /// Limits over the whole life of the job. When it is resumed, a limit that is given here
     /// replaces the one it was started with, and one that is not stays.
     pub limits: Limits,
+    /// A GPU, if the job may use one: a program that does not has none.
+    pub gpu: Option<wherry_gpu_host::Settings>,
     /// What checkpoints are encrypted with. A job that is resumed from one that is encrypted
     /// keeps its key if there is none here.
     pub key: Option<Key>,
@@ -90,6 +92,7 @@ impl Settings {
             scratch: None,
             stdio,
             limits: Limits::default(),
+            gpu: None,
             key: None,
             countdown: None,
             clock_resolution: 1,

@@ -42,6 +42,7 @@ fn contents(memory: Memory) -> Contents {
         lineage: Lineage::default(),
         profile: None,
         usage: None,
+        gpu: None,
     }
 }
 

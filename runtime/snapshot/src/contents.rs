@@ -187,4 +187,15 @@ pub struct Contents {
     pub profile: Option<Profile>,
     /// What it has written and read.
     pub usage: Option<Usage>,
+    /// What the job has on a GPU, if it uses one.
+    pub gpu: Option<Gpu>,
+}
+
+/// What a job has on a GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gpu {
+    /// The state of the GPU host, in that host's own encoding.
+    pub state: Vec<u8>,
+    /// For how long the GPU has worked for the job, in nanoseconds over its whole life.
+    pub used_ns: u64,
 }

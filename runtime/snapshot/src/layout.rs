@@ -34,14 +34,15 @@ pub(crate) enum Kind {
     Bases = 10,
     Profile = 11,
     Encryption = 12,
-    // 13 is kept for the state of GPUs.
+    Gpu = 13,
     Usage = 14,
+    GpuUse = 15,
 }
 
 const MIB: u64 = 1 << 20;
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 13] = [
+    pub(crate) const ALL: [Kind; 15] = [
         Kind::Workload,
         Kind::Execution,
         Kind::Memories,
@@ -54,7 +55,9 @@ impl Kind {
         Kind::Bases,
         Kind::Profile,
         Kind::Encryption,
+        Kind::Gpu,
         Kind::Usage,
+        Kind::GpuUse,
     ];
 
     pub(crate) fn number(self) -> u32 {
@@ -80,15 +83,20 @@ impl Kind {
             Kind::Profile => "section profile",
             Kind::Encryption => "section encryption",
             Kind::Usage => "section usage",
+            Kind::Gpu => "section gpu",
+            Kind::GpuUse => "section gpu use",
         }
     }
 
     /// Chunks are identified through the digests in the sections that name them.
     pub(crate) fn flags(self) -> u32 {
         match self {
-            Kind::Workload | Kind::Execution | Kind::Memories | Kind::Wasi | Kind::Profile => {
-                MANDATORY | IDENTITY
-            }
+            Kind::Workload
+            | Kind::Execution
+            | Kind::Memories
+            | Kind::Wasi
+            | Kind::Profile
+            | Kind::Gpu => MANDATORY | IDENTITY,
             // A version that does not know it can go on with the job.
             Kind::Usage => 0,
             _ => MANDATORY,
@@ -99,7 +107,7 @@ impl Kind {
     fn always_there(self) -> bool {
         !matches!(
             self,
-            Kind::Bases | Kind::Encryption | Kind::Profile | Kind::Usage
+            Kind::Bases | Kind::Encryption | Kind::Profile | Kind::Usage | Kind::Gpu | Kind::GpuUse
         )
     }
 
@@ -112,7 +120,7 @@ impl Kind {
     /// The largest section that is read, in bytes. Only chunks are never read as a whole.
     pub(crate) fn limit(self) -> u64 {
         match self {
-            Kind::Execution | Kind::ChunkIndex => 256 * MIB,
+            Kind::Execution | Kind::ChunkIndex | Kind::Gpu => 256 * MIB,
             Kind::Memories | Kind::Wasi => 64 * MIB,
             Kind::Settings => 16 * MIB,
             Kind::Workload
@@ -121,7 +129,8 @@ impl Kind {
             | Kind::Bases
             | Kind::Profile
             | Kind::Encryption
-            | Kind::Usage => 4096,
+            | Kind::Usage
+            | Kind::GpuUse => 4096,
             Kind::Chunks => u64::MAX,
         }
     }

@@ -25,8 +25,8 @@ pub use anatomy::{Anatomy, StoredChunk};
 pub use base::{Base, MAX_BASES, Outline};
 pub use blob::{Blob, BlobSink, BlobSource, CHUNK_SIZE, Digest};
 pub use contents::{
-    Accounting, Contents, Limits, Lineage, Memory, Mount, Profile, Quota, Run, Settings, Usage,
-    Workload,
+    Accounting, Contents, Gpu, Limits, Lineage, Memory, Mount, Profile, Quota, Run, Settings,
+    Usage, Workload,
 };
 pub use error::{Error, hex};
 pub use execution::{Execution, Frame, FunctionRef, Global, Phase, Slot, Table, Value};

@@ -12,8 +12,8 @@ use crate::index::Index;
 use crate::layout::{self, Entry, HEADER_LENGTH, Header, Kind};
 use crate::seal::{Encryption, OVERHEAD, Seal};
 use crate::{
-    Base, Blob, BlobSource, CHUNK_SIZE, Contents, Digest, Error, Key, Memory, StoredChunk, base,
-    workers,
+    Base, Blob, BlobSource, CHUNK_SIZE, Contents, Digest, Error, Gpu, Key, Memory, StoredChunk,
+    base, workers,
 };
 
 /// Chunks of a blob that are in memory at once.
@@ -85,6 +85,7 @@ impl<R: Read + Seek> Reader<R> {
             lineage: sections.decode(Kind::Lineage)?,
             profile: sections.decode_if_there(Kind::Profile)?,
             usage: sections.decode_if_there(Kind::Usage)?,
+            gpu: sections.gpu()?,
         };
         let (bases, entries) = (sections.bases()?, sections.chunk_index()?);
         let infos = sections.infos();
@@ -395,12 +396,30 @@ impl<'a, R: Read + Seek> Sections<'a, R> {
         Ok(value)
     }
 
+    fn gpu(&mut self) -> Result<Option<Gpu>, Error> {
+        let used_ns = self.decode_if_there(Kind::GpuUse)?;
+        match (self.is_there(Kind::Gpu), used_ns) {
+            (false, None) => Ok(None),
+            (true, Some(used_ns)) => Ok(Some(Gpu {
+                state: self.bytes(Kind::Gpu)?,
+                used_ns,
+            })),
+            _ => Err(damaged(
+                Kind::Gpu,
+                "there is one of gpu and gpu use".to_owned(),
+            )),
+        }
+    }
+
+    fn is_there(&self, kind: Kind) -> bool {
+        self.table.iter().any(|entry| entry.kind == kind.number())
+    }
+
     fn decode_if_there<T: Serialize + DeserializeOwned>(
         &mut self,
         kind: Kind,
     ) -> Result<Option<T>, Error> {
-        let there = self.table.iter().any(|entry| entry.kind == kind.number());
-        there.then(|| self.decode(kind)).transpose()
+        self.is_there(kind).then(|| self.decode(kind)).transpose()
     }
 
     /// The file's own chunks, each with its offset in the file.

@@ -291,6 +291,10 @@ impl<W: Write + Seek> Writer<W> {
         if let Some(usage) = &contents.usage {
             sections.push(self.out.section(Kind::Usage, &encoded(usage)?)?);
         }
+        if let Some(gpu) = &contents.gpu {
+            sections.push(self.out.section(Kind::Gpu, &gpu.state)?);
+            sections.push(self.out.section(Kind::GpuUse, &encoded(&gpu.used_ns)?)?);
+        }
         let state: Vec<Entry> = sections.iter().map(|section| section.plain).collect();
         if !bases.is_empty() {
             let bases: Vec<Digest> = bases.iter().map(|base| base.digest).collect();

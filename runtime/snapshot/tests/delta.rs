@@ -33,6 +33,7 @@ fn contents(memories: Vec<Memory>) -> Contents {
         lineage: Lineage::default(),
         profile: None,
         usage: None,
+        gpu: None,
     }
 }
 

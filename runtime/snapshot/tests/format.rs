@@ -97,6 +97,7 @@ fn contents(memories: Vec<Memory>) -> Contents {
         },
         profile: None,
         usage: None,
+        gpu: None,
     }
 }
 

@@ -5,7 +5,8 @@ use std::io::Cursor;
 
 use sha2::{Digest as _, Sha256};
 use wherry_snapshot::{
-    Contents, Error, Execution, Frame, Lineage, Phase, Profile, Reader, Settings, Workload, Writer,
+    Contents, Error, Execution, Frame, Gpu, Lineage, Phase, Profile, Reader, Settings, Workload,
+    Writer,
 };
 
 const HEADER: usize = 64;
@@ -14,7 +15,7 @@ const MANDATORY: u32 = 1;
 const IDENTITY: u32 = 2;
 
 /// The sections of version 1, with their flags, and whether every file has them.
-const KNOWN: [(u32, u32, bool); 12] = [
+const KNOWN: [(u32, u32, bool); 14] = [
     (1, MANDATORY | IDENTITY, true),
     (2, MANDATORY | IDENTITY, true),
     (3, MANDATORY | IDENTITY, true),
@@ -27,10 +28,12 @@ const KNOWN: [(u32, u32, bool); 12] = [
     (10, MANDATORY, false),
     (11, MANDATORY | IDENTITY, false),
     (12, MANDATORY, false),
+    (13, MANDATORY | IDENTITY, false),
+    (15, MANDATORY, false),
 ];
 
 /// Kinds that a later version may have.
-const UNKNOWN: [u32; 3] = [13, 200, u32::MAX];
+const UNKNOWN: [u32; 3] = [16, 200, u32::MAX];
 
 /// A file as its parts, which are put together whatever they are.
 #[derive(Clone)]
@@ -78,6 +81,10 @@ impl Parts {
                 memory_bytes: None,
             }),
             usage: None,
+            gpu: Some(Gpu {
+                state: vec![6],
+                used_ns: 3,
+            }),
         };
         let mut file = Cursor::new(Vec::new());
         let writer = Writer::new(&mut file).expect("memory is writable");
@@ -227,7 +234,11 @@ fn a_known_section_has_its_own_flags() {
         match without {
             Ok(_) => assert!(!always, "{kind}"),
             Err(Error::Damaged { reason, .. }) => {
-                assert!(always && reason == "is missing", "{kind}: {reason}");
+                let expected = match kind {
+                    13 | 15 => !always && reason == "there is one of gpu and gpu use",
+                    _ => always && reason == "is missing",
+                };
+                assert!(expected, "{kind}: {reason}");
             }
             Err(other) => panic!("{kind}: {other}"),
         }
@@ -238,10 +249,10 @@ fn a_known_section_has_its_own_flags() {
 #[test]
 fn a_section_that_says_more_is_refused() {
     let example = Parts::example();
-    // The engine decodes *wasi*; the chunk sections are not encoded in this way.
+    // The engine decodes *wasi* and *gpu*; the chunk sections are not encoded in this way.
     let encoded = KNOWN
         .iter()
-        .filter(|(kind, ..)| ![4, 8, 9, 10, 12].contains(kind));
+        .filter(|(kind, ..)| ![4, 8, 9, 10, 12, 13].contains(kind));
     for (kind, flags, _) in encoded {
         let longer = [example.content(*kind), vec![1]].concat();
         let refused = example.with(*kind, *flags, &longer).open().err();

@@ -4,6 +4,7 @@ mod checkpoint;
 mod checkpoints;
 mod completions;
 mod demo;
+mod doctor;
 mod explain;
 mod gc;
 mod history;
@@ -100,6 +101,7 @@ enum Verb {
     Login(login::Login),
     Logout(logout::Logout),
     Demo(demo::Demo),
+    Doctor(doctor::Doctor),
     Completions(completions::Completions),
     /// Show what exit codes mean
     #[command(long_about = exit::TABLE)]
@@ -145,6 +147,7 @@ pub(crate) fn run(cli: Cli, started: Instant) -> anyhow::Result<u8> {
         Verb::Pull(verb) => verb.execute(context),
         Verb::Login(verb) => verb.execute(context),
         Verb::Logout(verb) => verb.execute(context),
+        Verb::Doctor(verb) => verb.execute(context),
         Verb::Demo(verb) => verb.execute(context),
         Verb::Completions(verb) => verb.execute(context),
         Verb::ExitCodes => context.output.text(exit::TABLE),

@@ -21,6 +21,7 @@ use wherry_wasi::WasiState;
 use super::Context;
 use crate::carried;
 use crate::failure::Refusal;
+use crate::gpu::GpuArgs;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
 use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict};
@@ -61,6 +62,8 @@ pub(crate) struct Resume {
     /// Refuse to go on from an older checkpoint because the newest is damaged
     #[arg(long, env = "WHERRY_STRICT", value_parser = FalseyValueParser::new())]
     pub(super) strict: bool,
+    #[command(flatten)]
+    pub(super) gpu: GpuArgs,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
     #[command(flatten)]
@@ -205,6 +208,7 @@ impl Resume {
         let settings = Settings {
             limits: engine_limits(&grant),
             clock_resolution: node.clock_resolution(),
+            gpu: self.gpu.settings()?,
             ..launch.settings(active, contents.usage.unwrap_or_default())?
         };
         Ok(Ready {

@@ -12,6 +12,7 @@ use super::resume::Resume;
 use crate::determinism::DeterminismArgs;
 use crate::exit;
 use crate::failure::Refusal;
+use crate::gpu::GpuArgs;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
 use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict};
@@ -64,6 +65,8 @@ pub(crate) struct Run {
     limits: LimitArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+    #[command(flatten)]
+    gpu: GpuArgs,
     #[command(flatten)]
     determinism: DeterminismArgs,
     #[command(flatten)]
@@ -151,6 +154,7 @@ impl Run {
         };
         let limits = engine_limits(&grant);
         let clock_resolution = node.clock_resolution();
+        let gpu = self.gpu.settings()?;
         let module = context
             .home
             .engine(self.target.target())?
@@ -178,6 +182,7 @@ impl Run {
             let settings = Settings {
                 limits,
                 clock_resolution,
+                gpu,
                 ..settings
             };
             Job::start(&module, command, settings, launch.control())
@@ -228,6 +233,7 @@ impl Run {
             module: None,
             checkpoint: None,
             strict: false,
+            gpu: self.gpu,
             limits: self.limits,
             policy: self.policy,
             target: self.target,

@@ -83,6 +83,10 @@ impl Captured {
         String::from_utf8_lossy(&self.0.lock().expect("no panic")).into_owned()
     }
 
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.0.lock().expect("no panic").clone()
+    }
+
     pub(crate) fn settings(&self) -> Settings {
         Settings::new(Stdio {
             stdin: Input::Reader(Box::new(io::empty())),

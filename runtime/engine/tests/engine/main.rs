@@ -4,6 +4,7 @@ mod captures;
 mod common;
 mod deltas;
 mod deterministic;
+mod gpu;
 mod interpreter;
 mod refusals;
 mod stopping;

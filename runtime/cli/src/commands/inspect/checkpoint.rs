@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -47,7 +48,29 @@ struct View {
     /// Files from before it was counted lack it.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<wherry_snapshot::Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gpu: Option<GpuView>,
     sections: Vec<Section>,
+}
+
+/// What a job has on a GPU.
+#[derive(Debug, Serialize)]
+struct GpuView {
+    objects: usize,
+    /// Contents of buffers and textures that are not zero.
+    bytes: u64,
+    used_ns: u64,
+}
+
+impl GpuView {
+    fn of(gpu: &wherry_snapshot::Gpu) -> Result<Self, wherry_engine::Error> {
+        let state = wherry_engine::gpu_state(gpu)?;
+        Ok(GpuView {
+            objects: state.objects(),
+            bytes: state.blobs().map(|blob| blob.len).sum(),
+            used_ns: gpu.used_ns,
+        })
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -229,6 +252,7 @@ impl View {
             accounting: contents.accounting,
             profile: contents.profile,
             usage: contents.usage,
+            gpu: contents.gpu.as_ref().map(GpuView::of).transpose()?,
             sections: reader.sections().iter().map(Section::of).collect(),
             encrypted_with: reader.key().map(|key| key.id().to_string()),
         })
@@ -255,6 +279,14 @@ impl View {
             writeln!(
                 out,
                 "profile     deterministic, at safepoint {position} of its life"
+            )?;
+        }
+        if let Some(gpu) = &self.gpu {
+            let (objects, bytes) = (gpu.objects, size(gpu.bytes));
+            let used = Duration::from_nanos(gpu.used_ns);
+            writeln!(
+                out,
+                "gpu         {objects} objects, {bytes} of contents, {used:.1?} used"
             )?;
         }
         writeln!(out, "arguments   {:?}", self.settings.args)?;
