@@ -13,6 +13,7 @@ mod artifact;
 mod checkpoint;
 mod config;
 mod demands;
+mod dependencies;
 mod digest;
 mod init;
 mod limits;
@@ -34,6 +35,7 @@ pub use checkpoint::{
 };
 pub use config::{ConfigError, FieldPath, Mount, WorkloadConfig};
 pub use demands::Demands;
+pub use dependencies::{Component, Materials, MaterialsError, title_of};
 pub use digest::{Digest, DigestError};
 pub use init::{InitError, Language, init};
 pub use limits::Limits;

@@ -11,6 +11,7 @@
 //! Registry ─ push, pull ─ upload, download, documents, referrers ─ Session ─ auth ─▶ HTTP
 //! ```
 
+mod attachments;
 mod auth;
 mod credentials;
 mod documents;
@@ -27,6 +28,7 @@ mod session;
 mod transport;
 mod upload;
 
+pub use attachments::Attachments;
 pub use error::RegistryError;
 pub use patience::Patience;
 pub use progress::{Progress, Quiet};

@@ -51,7 +51,8 @@ fn is_manifest(document: &Document) -> bool {
     document.config().is_some()
 }
 
-async fn fetch_all(
+/// Fetches the blobs of a manifest, and enters it into the store.
+pub(crate) async fn fetch_all(
     session: &Session,
     store: &Store,
     from: &Reference,

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use tokio::runtime::{Builder, Runtime};
 use wherry_packager::{Descriptor, Digest, Document, Reference, Store};
 
+use crate::attachments::{self, Attachments, old_tag};
 use crate::credentials::{Credential, CredentialFile, Secret};
 use crate::error::RegistryError;
 use crate::patience::Patience;
-use crate::progress::Progress;
+use crate::progress::{Progress, Quiet};
 use crate::pull;
 use crate::push::{self, Parts};
 use crate::referrers::Referrer;
@@ -141,6 +142,44 @@ impl Registry {
         self.at_first_source(from, async |session| {
             pull::fetch(session, store, from, progress).await
         })
+    }
+
+    /// Fetches the signatures and attestations of `subject`, an artifact that was pulled as `from`.
+    ///
+    /// # Errors
+    /// See [`RegistryError`]: of the registry, not of a single signature.
+    pub fn pull_attachments(
+        &self,
+        store: &Store,
+        from: &Reference,
+        subject: &Digest,
+    ) -> Result<Attachments, RegistryError> {
+        self.at_first_source(from, async |session| {
+            attachments::pull(session, store, from, subject).await
+        })
+    }
+
+    /// Sends what is attached to `subject` in the store to the repository of `to`. Returns how
+    /// many there are.
+    ///
+    /// # Errors
+    /// See [`RegistryError`].
+    pub fn push_attachments(
+        &self,
+        store: &Store,
+        subject: &Digest,
+        to: &Reference,
+    ) -> Result<usize, RegistryError> {
+        let attachments = store.attachments(subject)?;
+        for attachment in &attachments {
+            let digest = attachment.manifest.descriptor.digest;
+            let to = match attachment.manifest.document.subject() {
+                Some(_) => to.at_digest(&digest),
+                None => format!("{}:{}", to.repository(), old_tag(subject)).parse()?,
+            };
+            self.push(store, &digest, &to, &Quiet)?;
+        }
+        Ok(attachments.len())
     }
 
     /// The digest of what `from` means.

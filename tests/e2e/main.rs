@@ -19,6 +19,7 @@ mod refused_workloads;
 mod registry;
 mod registry_server;
 mod retention;
+mod trust;
 mod verify;
 mod webgpu_h;
 mod workloads;

@@ -50,7 +50,8 @@ impl Store {
             entries.push(index::entry(&manifest, reference.as_deref())?);
             for attachment in attachments {
                 self.closure(&attachment.manifest.descriptor, &mut blobs)?;
-                entries.push(index::entry(&attachment.manifest, None)?);
+                let reference = attachment.reference.as_deref();
+                entries.push(index::entry(&attachment.manifest, reference)?);
             }
         }
         let index = json!({
@@ -203,6 +204,8 @@ fn take_blob(
         return Ok(());
     }
     let mut writer = ingest.writer(&blob)?;
+    // What a transfer left of it is here as well.
+    writer.restart()?;
     let mut chunk = vec![0; CHUNK];
     loop {
         let read = from

@@ -20,6 +20,8 @@ const OLD_SUFFIX: &str = ".sig";
 pub struct Attachment {
     /// Its manifest.
     pub manifest: Stored,
+    /// Its name in the store: only what cosign before version 3 wrote has one.
+    pub reference: Option<String>,
     /// Its artifact type.
     pub artifact_type: Option<String>,
 }
@@ -38,6 +40,7 @@ impl Store {
             (about == *subject).then(|| Attachment {
                 artifact_type: manifest.document.artifact_type(),
                 manifest,
+                reference: entry.name.clone(),
             })
         };
         Ok(index

@@ -1,7 +1,7 @@
 //! Exit codes. They are part of the interface: schedulers and scripts act on them, so one
 //! that was released keeps its meaning. `docs/exit-codes.md` explains them.
 
-/// `wherry verify` found another state than the checkpoint holds.
+/// `wherry verify` found another state than the checkpoint holds, or no signature that counts.
 pub(crate) const DIFFERENT: u8 = 1;
 /// The job is a checkpoint now: the same job can be resumed.
 pub(crate) const CHECKPOINTED: u8 = 85;
@@ -52,8 +52,8 @@ Exit codes of `wherry run` and `wherry resume`:
   134  the program trapped
 
 Exit codes of `wherry verify`:
-    0  the checkpoint holds what the job does
-    1  it holds another state
+    0  the checkpoint holds what the job does, or a key has signed the artifact
+    1  it holds another state, or none has
 
 Exit codes of every verb, when Wherry itself fails:
    64  the command line makes no sense

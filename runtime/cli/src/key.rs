@@ -53,7 +53,7 @@ fn read(path: &Path) -> anyhow::Result<Key> {
 }
 
 /// A key that others can read is none.
-fn refuse_shared(path: &Path, metadata: &Metadata) -> anyhow::Result<()> {
+pub(crate) fn refuse_shared(path: &Path, metadata: &Metadata) -> anyhow::Result<()> {
     if metadata.mode() & 0o077 == 0 {
         return Ok(());
     }

@@ -15,6 +15,8 @@ mod mounts;
 mod output;
 mod policy;
 mod signals;
+mod signatures;
+mod signing;
 mod state;
 mod streams;
 mod target;

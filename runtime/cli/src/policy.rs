@@ -17,6 +17,7 @@ use wherry_trust::Unsigned;
 use crate::exit;
 use crate::failure::Refusal;
 use crate::home::Home;
+use crate::signatures;
 
 /// Where the operator of a machine puts the policy for everybody.
 const OF_THE_MACHINE: &str = "/etc/wherry/policy.toml";
@@ -107,19 +108,23 @@ impl NodePolicy {
         })
     }
 
-    /// Whose signatures count.
-    pub(crate) fn trust(&self) -> &wherry_trust::Policy {
-        &self.signatures
+    /// Finds out who has signed a workload, and whether it needs a signature. `manifest` is none for
+    /// a module in a file.
+    pub(crate) fn find_signer(
+        &self,
+        home: &Home,
+        manifest: Option<&Digest>,
+        request: &mut Request,
+    ) -> anyhow::Result<()> {
+        let found = signatures::judge(home, manifest, &self.signatures)?;
+        request.signer = found.signer.map(|key| key.to_string());
+        request.may_be_unsigned = found.unsigned == Unsigned::Allow;
+        Ok(())
     }
 
     /// What a workload asks for, before whoever starts it adds something.
     pub(crate) fn request(&self, origin: Origin, config: &WorkloadConfig, wasm: &[u8]) -> Request {
         let demands = Demands::of(wasm);
-        let names: Vec<String> = match &origin {
-            Origin::Repository(name) => vec![name.clone()],
-            Origin::File | Origin::Digest => Vec::new(),
-        };
-        let may_be_unsigned = self.trust().workload(&names).unsigned == Unsigned::Allow;
         let mut needs = amounts(&config.needs);
         // Without a policy, the engine says what is too little.
         if self.policy.limit(Item::Memory) != Limit::Unlimited {
@@ -129,7 +134,7 @@ impl NodePolicy {
         Request {
             origin,
             signer: None,
-            may_be_unsigned,
+            may_be_unsigned: false,
             asks: amounts(&config.limits),
             needs,
             mounts: Vec::new(),

@@ -24,7 +24,8 @@ const OLD_ENCRYPTED_TAG: &str = "ENCRYPTED COSIGN PRIVATE KEY";
 pub enum Algorithm {
     /// ECDSA on P-256 with SHA-256: what cosign makes, and every Sigstore client verifies.
     EcdsaP256,
-    /// Ed25519 of the message. Beware: cosign 3 signs with Ed25519ph, which is something else.
+    /// Ed25519 of the message. cosign 3 verifies that, but signs with Ed25519ph, which is something
+    /// else and is not verified here.
     Ed25519,
 }
 

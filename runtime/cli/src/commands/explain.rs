@@ -40,6 +40,7 @@ impl Explain {
         let node = self.policy.load(&context.home)?;
         let runnable = workload::load(&context.home, &self.workload)?;
         let mut request = node.request(runnable.origin, &runnable.config, &runnable.wasm);
+        node.find_signer(&context.home, runnable.manifest.as_ref(), &mut request)?;
         request.asks = self.limits.asks(request.asks);
         let lent = mounts::records(&self.dir)?;
         request.mounts = mount_requests(&lent);

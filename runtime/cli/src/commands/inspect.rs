@@ -11,11 +11,13 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use wherry_packager::{Digest, ModuleSummary, validate_module};
+use wherry_trust::TrustedKeys;
 
 use super::{Context, ps};
 use crate::failure::Refusal;
 use crate::key::KeyArgs;
 use crate::output::{size, time};
+use crate::signatures::{self, Finding};
 use crate::{exit, workload};
 
 /// Show what an artifact, a module, a checkpoint or a job is
@@ -109,12 +111,20 @@ fn inspect_image(context: &Context, name: &str) -> anyhow::Result<wherry_package
 }
 
 fn show_image(context: &Context, image: &wherry_packager::Inspection) -> anyhow::Result<()> {
+    let store = context.home.store()?;
+    let findings = signatures::examine(&store, &image.digest, &TrustedKeys::default())?;
+    let said: Vec<_> = findings.iter().map(Finding::claim).collect();
     let value = json!({
+        "attachments": findings.iter().map(Finding::value).collect::<Vec<_>>(),
         "digest": image.digest.to_string(),
         "manifest": image.manifest,
         "config": image.config,
     });
-    let mut text = format!("digest    {}\nmanifest  {:#}", image.digest, image.manifest);
+    let mut text = format!("digest    {}", image.digest);
+    for claim in said {
+        text += &format!("\nattached  {claim}");
+    }
+    text += &format!("\nmanifest  {:#}", image.manifest);
     if let Some(config) = &image.config {
         text += &format!("\nconfig    {config:#}");
     }

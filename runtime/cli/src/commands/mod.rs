@@ -1,5 +1,6 @@
 //! The verbs of the command line, one file each.
 
+mod attest;
 mod checkpoint;
 mod checkpoints;
 mod completions;
@@ -24,6 +25,8 @@ mod push;
 mod resume;
 mod rm;
 mod run;
+mod sign;
+mod store;
 mod verify;
 
 use std::path::PathBuf;
@@ -89,6 +92,8 @@ enum Verb {
     Gc(gc::Gc),
     Key(key::Key),
     Inspect(inspect::Inspect),
+    Sign(sign::Sign),
+    Attest(attest::Attest),
     Verify(verify::Verify),
     Policy(policy::Policy),
     Explain(explain::Explain),
@@ -96,6 +101,7 @@ enum Verb {
     Pack(pack::Pack),
     Images(images::Images),
     Rm(rm::Rm),
+    Store(store::Store),
     Push(push::Push),
     Pull(pull::Pull),
     Login(login::Login),
@@ -138,10 +144,13 @@ pub(crate) fn run(cli: Cli, started: Instant) -> anyhow::Result<u8> {
         Verb::Jobs(verb) => verb.execute(context),
         Verb::Gc(verb) => verb.execute(context),
         Verb::Key(verb) => verb.execute(context),
+        Verb::Sign(verb) => verb.execute(context),
+        Verb::Attest(verb) => verb.execute(context),
         Verb::Inspect(verb) => verb.execute(context),
         Verb::Init(verb) => verb.execute(context),
         Verb::Pack(verb) => verb.execute(context),
         Verb::Images(verb) => verb.execute(context),
+        Verb::Store(verb) => verb.execute(context),
         Verb::Rm(verb) => verb.execute(context),
         Verb::Push(verb) => verb.execute(context),
         Verb::Pull(verb) => verb.execute(context),

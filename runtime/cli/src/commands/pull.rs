@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use wherry_packager::Reference;
+use wherry_packager::{Digest, Reference, Store};
+use wherry_registry_client::Registry;
 
 use super::Context;
 use crate::carried;
+use crate::failure::warn;
 use crate::transfer::RegistryArgs;
 
-/// Fetch an artifact from a registry into the local store
+/// Fetch an artifact from a registry into the local store, with its signatures and attestations
 ///
 /// With a checkpoint comes the workload that it is a state of. `wherry resume` goes on with it;
 /// --output writes it to a file.
@@ -39,9 +41,39 @@ impl Pull {
             Some(output) => carried::unpack(&store, &digest, output)?,
             None => Vec::new(),
         };
+        let attached = self.attachments(&client, &store, &digest);
         let (reference, digest) = (self.reference.to_string(), digest.to_string());
-        let value = json!({ "reference": reference, "digest": digest, "files": files });
-        context.output.remark(format!("pulled {reference}"));
+        let value = json!({
+            "reference": reference,
+            "digest": digest,
+            "files": files,
+            "attachments": attached,
+        });
+        context.output.remark(match attached {
+            0 => format!("pulled {reference}"),
+            attached => format!("pulled {reference}, with {attached} signatures and attestations"),
+        });
         context.output.result(&value, digest)
+    }
+
+    /// Fetches what is said about the artifact, and about the workload if it is a checkpoint. Returns
+    /// how many there are; without them, it is not signed.
+    fn attachments(&self, client: &Registry, store: &Store, digest: &Digest) -> usize {
+        let stored = store.stored(digest).ok();
+        let subject = stored.and_then(|stored| stored.document.subject());
+        let about = std::iter::once(*digest).chain(subject.map(|subject| subject.digest));
+        let mut fetched = 0;
+        for digest in about {
+            match client.pull_attachments(store, &self.reference, &digest) {
+                Ok(attachments) => {
+                    fetched += attachments.fetched.len();
+                    for (which, why) in attachments.refused {
+                        warn(format!("the signature {which} was not fetched: {why}"));
+                    }
+                }
+                Err(error) => warn(format!("signatures were not fetched: {error}")),
+            }
+        }
+        fetched
     }
 }

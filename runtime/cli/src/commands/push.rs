@@ -12,7 +12,7 @@ use crate::key::KeyArgs;
 use crate::output::size;
 use crate::transfer::{Meter, RegistryArgs};
 
-/// Send an artifact of the local store, or a checkpoint, to a registry
+/// Send an artifact of the local store, or a checkpoint, to a registry, with what signs it
 ///
 /// CHECKPOINT is a file, or a job of this machine, whose last checkpoint is meant. It becomes an
 /// artifact in the local store first; only what the checkpoints before did not have is new in it.
@@ -48,9 +48,13 @@ impl Push {
         let digest = store.resolve(&self.image)?;
         let client = self.registry.client_for(&to)?;
         client.push(&store, &digest, &to, &Meter::new(context.output.json))?;
+        let attached = client.push_attachments(&store, &digest, &to)?;
         let (to, digest) = (to.to_string(), digest.to_string());
-        let value = json!({ "reference": to, "digest": digest });
-        context.output.remark(format!("pushed {to}"));
+        let value = json!({ "reference": to, "digest": digest, "attachments": attached });
+        context.output.remark(match attached {
+            0 => format!("pushed {to}"),
+            attached => format!("pushed {to}, with {attached} signatures and attestations"),
+        });
         context.output.result(&value, digest)
     }
 
@@ -74,6 +78,10 @@ impl Push {
                 .remark("its workload is not in the store, and is not pushed"),
         }
         client.push(&store, &carried.digest, &to, &Meter::new(json))?;
+        let workload = luggage.subject.iter().map(|workload| workload.digest);
+        for digest in workload.chain([carried.digest]) {
+            client.push_attachments(&store, &digest, &to)?;
+        }
         let (to, digest) = (to.to_string(), carried.digest.to_string());
         let value = json!({
             "reference": to, "digest": digest, "fresh": carried.fresh,

@@ -197,7 +197,11 @@ impl Resume {
         let contents = reader.contents();
         launch.check(contents.profile.is_some())?;
         let node = self.policy.load(&context.home)?;
-        let grant = node.admit(&self.request(&node, active, contents, &wasm))?;
+        let mut request = self.request(&node, active, contents, &wasm);
+        let manifest = active.record.manifest.as_deref();
+        let manifest = manifest.and_then(|digest| digest.parse().ok());
+        node.find_signer(&context.home, manifest.as_ref(), &mut request)?;
+        let grant = node.admit(&request)?;
         refuse_less(&active.record.mounts, &grant, contents)?;
         node.check_key(launch.key.is_some() || reader.key().is_some())?;
         node.check_time()?;
@@ -360,7 +364,7 @@ fn activate(
 
 /// What the program calls its scratch directory. That a state is damaged is found out, and
 /// said, by the engine.
-pub(super) fn scratch_of(contents: &Contents) -> Option<String> {
+pub(in crate::commands) fn scratch_of(contents: &Contents) -> Option<String> {
     let state: WasiState = postcard::from_bytes(&contents.wasi).ok()?;
     let scratch = state.mounts.into_iter().find(|mount| mount.scratch)?;
     Some(scratch.guest)

@@ -16,6 +16,8 @@ use crate::gpu::GpuArgs;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
 use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict};
+use crate::signatures;
+use crate::signing::SignedByArgs;
 use crate::state::{self, Found, StateArgs};
 use crate::streams::StreamArgs;
 use crate::target::TargetArgs;
@@ -46,6 +48,7 @@ Examples:
   wherry run --checkpoint-to job.ckpt --checkpoint-after 10m --continue nbody:1.0.0
   wherry run --memory 256MiB --wall-time 1h .
   wherry run --state job --output out.txt --checkpoint-after 5m nbody:1.0.0
+  wherry run --signed-by team.pub registry.example/team/nbody:1.0.0
   wherry run --deterministic --checkpoint-every 1000000 --checkpoint-to job.ckpt prog.wasm"
 )]
 pub(crate) struct Run {
@@ -61,6 +64,8 @@ pub(crate) struct Run {
     /// No scratch directory; a program that imports no function with a path gets none anyway
     #[arg(long)]
     no_scratch: bool,
+    #[command(flatten)]
+    signed_by: SignedByArgs,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
@@ -119,6 +124,12 @@ impl Run {
         }
         let node = self.policy.load(&context.home)?;
         let runnable = workload::load(&context.home, name)?;
+        // Before anything of it is looked at.
+        let trusted = self.signed_by.load()?;
+        if !trusted.is_empty() {
+            let manifest = runnable.manifest.as_ref();
+            signatures::require(&context.home, name, manifest, &trusted)?;
+        }
         let mut record = self.record(name, args, &runnable, &node)?;
         let deterministic = self.determinism.start(&runnable.config)?;
         launch.check(deterministic.is_some())?;
@@ -137,7 +148,7 @@ impl Run {
                 Found::Unfinished(job) => return self.resume(context, launch, state, *job),
             }
         }
-        let grant = self.admit(&node, &runnable, &record.mounts)?;
+        let grant = self.admit(context, &node, &runnable, &record.mounts)?;
         restrict(&mut record.mounts, &grant);
         node.check_key(launch.key.is_some())?;
         node.check_time()?;
@@ -247,12 +258,14 @@ impl Run {
     /// What the policy grants of what the workload, and whoever starts it, asks for.
     fn admit(
         &self,
+        context: &Context,
         node: &NodePolicy,
         runnable: &Runnable,
         mounts: &[MountRecord],
     ) -> anyhow::Result<Grant> {
         let origin = runnable.origin.clone();
         let mut request = node.request(origin, &runnable.config, &runnable.wasm);
+        node.find_signer(&context.home, runnable.manifest.as_ref(), &mut request)?;
         request.asks = self.limits.asks(request.asks);
         request.mounts = mount_requests(mounts);
         node.admit(&request)

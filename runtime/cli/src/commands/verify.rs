@@ -1,194 +1,107 @@
 //! `wherry verify`
 
-use std::fs::File;
+mod rerun;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
-use wherry_engine::{Difference, Outcome, Rerun, Scratch, Settings, Stdio, Verification};
-use wherry_node::open_checkpoint;
-use wherry_snapshot::{Contents, Key, Reader};
+use wherry_packager::Digest;
 
+use self::rerun::RerunArgs;
 use super::Context;
-use super::resume::scratch_of;
 use crate::exit;
-use crate::key::KeyArgs;
-use crate::mounts::{self, DirArg};
-use crate::output::table;
-use crate::target::TargetArgs;
-use crate::workload::{module_of_checkpoint, text_of};
+use crate::failure::Refusal;
+use crate::signatures::{self, Finding};
+use crate::signing::SignedByArgs;
 
-/// Check one checkpoint of a deterministic job by running to it from an earlier one
+/// Check who signed an artifact, or that a checkpoint is what its job does
 ///
-/// Goes on from EARLIER, in a scratch directory of its own and with its output thrown away, to
-/// the safepoint at which LATER was made, and compares the two states bit for bit. Whoever made
-/// the checkpoints need not be trusted for LATER to be right, if EARLIER is.
+/// With one REF and --signed-by: whether the owner of one of the keys has signed the artifact of
+/// the store. Signatures are Sigstore bundles as `wherry sign` and cosign 3 attach them, and those
+/// of older versions of cosign; what else somebody has attested is shown. Exits with 0 if a key
+/// has signed it, and with 1 if none has.
 ///
-/// Exits with 0 if the states are the same and with 1 if they are not, and then shows what
-/// differs first. Directories that the job was lent must be lent again, and are the one thing
-/// that cannot be checked: they must have the same content.
+/// With two checkpoints of a deterministic job: goes on from EARLIER, in a scratch directory of its
+/// own and with its output thrown away, to the safepoint at which LATER was made, and compares the
+/// two states bit for bit. Whoever made the checkpoints need not be trusted for LATER to be right,
+/// if EARLIER is. Exits with 0 if the states are the same and with 1 if they are not, and then
+/// shows what differs first. Directories that the job was lent must be lent again, and are the one
+/// thing that cannot be checked: they must have the same content.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    override_usage = "wherry verify --signed-by <FILE>... <REF>\n       wherry verify [OPTIONS] <EARLIER> <LATER>",
+    after_help = "\
 Examples:
+  wherry verify --signed-by team.pub nbody:1.0.0
+
   wherry run --deterministic --checkpoint-at 1000000 --checkpoint-to 1.ckpt prog.wasm
   wherry resume --checkpoint-at 1000000 --checkpoint-to 2.ckpt 1.ckpt
-  wherry verify 1.ckpt 2.ckpt")]
+  wherry verify 1.ckpt 2.ckpt"
+)]
 pub(crate) struct Verify {
-    /// Lend the job a directory that it had
-    #[arg(long, value_name = "HOST::GUEST[::ro]")]
-    dir: Vec<DirArg>,
-    /// The module, if it is not in the store
-    #[arg(long, value_name = "MODULE.wasm")]
-    module: Option<PathBuf>,
     #[command(flatten)]
-    target: TargetArgs,
+    signed_by: SignedByArgs,
     #[command(flatten)]
-    key: KeyArgs,
-    /// The checkpoint to start from
-    #[arg(value_name = "EARLIER", help_heading = "Arguments")]
-    earlier: PathBuf,
+    rerun: RerunArgs,
+    /// The artifact whose signatures are checked, or the checkpoint to start from
+    #[arg(value_name = "REF|EARLIER", help_heading = "Arguments")]
+    what: String,
     /// The checkpoint to check
-    #[arg(value_name = "LATER", help_heading = "Arguments")]
-    later: PathBuf,
+    #[arg(
+        value_name = "LATER",
+        help_heading = "Arguments",
+        conflicts_with = "signed_by"
+    )]
+    later: Option<PathBuf>,
 }
-
-/// The sections of which a state consists.
-const COMPARED: [&str; 5] = ["workload", "execution", "memories", "wasi", "profile"];
 
 impl Verify {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<u8> {
-        let key = self.key.load()?;
-        let open = |path| open(path, key.as_ref());
-        let (earlier, later) = (open(&self.earlier)?, open(&self.later)?);
-        let contents = earlier.contents();
-        let digest = &contents.workload.module;
-        let wasm = module_of_checkpoint(&context.home, self.module.as_deref(), digest)?;
-        let module = context.home.engine(self.target.target())?.load(wasm);
-        let scratch = tempfile::tempdir().context("there is no place for a scratch directory")?;
-        let capture = tempfile::tempfile().context("there is no place for a checkpoint")?;
-        let settings = self.settings(contents, scratch.path())?;
-        let done = wherry_engine::verify(&module, &earlier, &later, settings, capture)
-            .with_context(|| format!("cannot verify {}", self.later.display()))?;
-        let unchecked = unchecked(contents);
-        let value = value(&done, digest, &unchecked);
+        match &self.later {
+            Some(later) => self.rerun.verify(context, Path::new(&self.what), later),
+            None => self.signatures(context),
+        }
+    }
+
+    fn signatures(&self, context: &Context) -> anyhow::Result<u8> {
+        let keys = self.signed_by.load()?;
+        if keys.is_empty() {
+            let message = "whose signature should it have?";
+            let hint = "name a public key with --signed-by FILE, or give a second checkpoint";
+            return Err(Refusal::new(exit::USAGE, message).hint(hint).into());
+        }
+        let store = context.home.store_with(&self.what)?;
+        let digest = store.resolve(&self.what)?;
+        let findings = signatures::examine(&store, &digest, &keys)?;
+        let is_signed = findings.iter().any(|one| one.signer().is_some());
         context
             .output
-            .result(&value, text(&done, digest, &unchecked))?;
-        Ok(match done.result {
-            Rerun::Same => 0,
-            Rerun::Different { .. } | Rerun::Ended(_) => exit::DIFFERENT,
-        })
-    }
-
-    fn settings(&self, contents: &Contents, scratch: &Path) -> anyhow::Result<Settings> {
-        let mut records = mounts::records(&self.dir)?;
-        for record in &mut records {
-            record.read_only = true;
-        }
-        let scratch = scratch_of(contents).map(|guest| Scratch {
-            host: scratch.to_owned(),
-            guest,
-        });
-        Ok(Settings {
-            mounts: mounts::for_engine(&records),
-            scratch,
-            ..Settings::new(Stdio::null())
-        })
+            .result(&value(&digest, &findings), text(&digest, &findings))?;
+        Ok(if is_signed { 0 } else { exit::DIFFERENT })
     }
 }
 
-fn open(path: &Path, key: Option<&Key>) -> anyhow::Result<Reader<File>> {
-    let failed = || format!("cannot verify {}", path.display());
-    open_checkpoint(path, key).with_context(failed)
+fn value(digest: &Digest, findings: &[Finding]) -> Value {
+    let signer = findings.iter().find_map(Finding::signer);
+    json!({
+        "digest": digest.to_string(),
+        "signed": signer.is_some(),
+        "signer": signer.map(|key| &key.name),
+        "found": findings.iter().map(Finding::value).collect::<Vec<_>>(),
+    })
 }
 
-/// What a checkpoint says and nobody can check.
-fn unchecked(contents: &Contents) -> Vec<String> {
-    let mounts = contents.settings.mounts.iter();
-    let mounts = mounts.map(|mount| format!("content of the directory {:?}", mount.guest));
-    let times = "the time that was used".to_owned();
-    std::iter::once(times).chain(mounts).collect()
-}
-
-fn value(done: &Verification, module: &wherry_snapshot::Digest, unchecked: &[String]) -> Value {
-    let state = |position, digest| json!({ "position": position, "state_digest": text_of(digest) });
-    let row = |row: &Difference| {
-        json!({
-            "section": row.section,
-            "place": row.place,
-            "checkpoint": row.expected,
-            "rerun": row.found,
-        })
-    };
-    let mut value = json!({
-        "verified": done.result == Rerun::Same,
-        "module": text_of(module),
-        "earlier": state(done.positions.0, &done.states.0),
-        "later": state(done.positions.1, &done.states.1),
-        "adjacent": done.adjacent,
-        "compared": COMPARED,
-        "not_checked": unchecked,
-    });
-    match &done.result {
-        Rerun::Same => {}
-        Rerun::Different { found, differences } => {
-            value["rerun"] = state(done.positions.1, found);
-            value["differences"] = differences.iter().map(row).collect();
+fn text(digest: &Digest, findings: &[Finding]) -> String {
+    let mut text = match findings.iter().find_map(Finding::signer) {
+        Some(key) => format!("signed    by {key}\ndigest    {digest}"),
+        None => {
+            let why = signatures::why_unsigned(findings);
+            format!("NOT SIGNED by any of the keys: {why}\ndigest    {digest}")
         }
-        Rerun::Ended(outcome) => value["ended"] = ended(outcome).into(),
-    }
-    value
-}
-
-fn text(done: &Verification, module: &wherry_snapshot::Digest, unchecked: &[String]) -> String {
-    let verdict = match &done.result {
-        Rerun::Same => "verified    the states are the same",
-        Rerun::Different { .. } | Rerun::Ended(_) => "DIFFERENT   this is not what the job does",
     };
-    let (from, to) = done.positions;
-    let chain = if done.adjacent {
-        "one after the other"
-    } else {
-        "not adjacent: those in between are unknown"
-    };
-    let mut text = format!(
-        "{verdict}\nmodule      {}\nsafepoints  {from} to {to}, {chain}\nstate       {}\ncompared    {}\nnot checked {}",
-        text_of(module),
-        text_of(&done.states.1),
-        COMPARED.join(", "),
-        unchecked.join(", "),
-    );
-    match &done.result {
-        Rerun::Same => {}
-        Rerun::Ended(outcome) => text += &format!("\nrun again   it {}", ended(outcome)),
-        Rerun::Different { found, differences } => {
-            let row = |row: &Difference| {
-                let Difference {
-                    place,
-                    expected,
-                    found,
-                    ..
-                } = row.clone();
-                vec![row.section.to_owned(), place, expected, found]
-            };
-            let rows = differences.iter().map(row).collect();
-            let header = ["section", "place", "checkpoint", "run again"];
-            text += &format!(
-                "\nrun again   {}\n\n{}",
-                text_of(found),
-                table(&header, rows)
-            );
-        }
+    for finding in findings {
+        text += &format!("\nattached  {}", finding.line());
     }
     text
-}
-
-/// How the job ended before it came to where the checkpoint was made.
-fn ended(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Exited(code) => format!("ends before, with code {code}"),
-        Outcome::Trapped(trap) => format!("traps before: {}", trap.message),
-        Outcome::Stopped(reason) => format!("stops before: {reason}"),
-    }
 }

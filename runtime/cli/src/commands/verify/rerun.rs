@@ -1,0 +1,181 @@
+//! Checking a checkpoint of a deterministic job by running to it from an earlier one.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::{Value, json};
+use wherry_engine::{Difference, Outcome, Rerun, Scratch, Settings, Stdio, Verification};
+use wherry_node::open_checkpoint;
+use wherry_snapshot::{Contents, Key, Reader};
+
+use crate::commands::Context;
+use crate::commands::resume::scratch_of;
+use crate::exit;
+use crate::key::KeyArgs;
+use crate::mounts::{self, DirArg};
+use crate::output::table;
+use crate::target::TargetArgs;
+use crate::workload::{module_of_checkpoint, text_of};
+
+/// What is needed to run a segment of a job again.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Running again")]
+pub(super) struct RerunArgs {
+    /// Lend the job a directory that it had
+    #[arg(long, value_name = "HOST::GUEST[::ro]", requires = "later")]
+    dir: Vec<DirArg>,
+    /// The module, if it is not in the store
+    #[arg(long, value_name = "MODULE.wasm", requires = "later")]
+    module: Option<PathBuf>,
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+/// The sections of which a state consists.
+const COMPARED: [&str; 5] = ["workload", "execution", "memories", "wasi", "profile"];
+
+impl RerunArgs {
+    pub(super) fn verify(
+        &self,
+        context: &Context,
+        earlier: &Path,
+        later_path: &Path,
+    ) -> anyhow::Result<u8> {
+        let key = self.key.load()?;
+        let open = |path| open(path, key.as_ref());
+        let (earlier, later) = (open(earlier)?, open(later_path)?);
+        let contents = earlier.contents();
+        let digest = &contents.workload.module;
+        let wasm = module_of_checkpoint(&context.home, self.module.as_deref(), digest)?;
+        let module = context.home.engine(self.target.target())?.load(wasm);
+        let scratch = tempfile::tempdir().context("there is no place for a scratch directory")?;
+        let capture = tempfile::tempfile().context("there is no place for a checkpoint")?;
+        let settings = self.settings(contents, scratch.path())?;
+        let done = wherry_engine::verify(&module, &earlier, &later, settings, capture)
+            .with_context(|| format!("cannot verify {}", later_path.display()))?;
+        let unchecked = unchecked(contents);
+        let value = value(&done, digest, &unchecked);
+        context
+            .output
+            .result(&value, text(&done, digest, &unchecked))?;
+        Ok(match done.result {
+            Rerun::Same => 0,
+            Rerun::Different { .. } | Rerun::Ended(_) => exit::DIFFERENT,
+        })
+    }
+
+    fn settings(&self, contents: &Contents, scratch: &Path) -> anyhow::Result<Settings> {
+        let mut records = mounts::records(&self.dir)?;
+        for record in &mut records {
+            record.read_only = true;
+        }
+        let scratch = scratch_of(contents).map(|guest| Scratch {
+            host: scratch.to_owned(),
+            guest,
+        });
+        Ok(Settings {
+            mounts: mounts::for_engine(&records),
+            scratch,
+            ..Settings::new(Stdio::null())
+        })
+    }
+}
+
+fn open(path: &Path, key: Option<&Key>) -> anyhow::Result<Reader<File>> {
+    let failed = || format!("cannot verify {}", path.display());
+    open_checkpoint(path, key).with_context(failed)
+}
+
+/// What a checkpoint says and nobody can check.
+fn unchecked(contents: &Contents) -> Vec<String> {
+    let mounts = contents.settings.mounts.iter();
+    let mounts = mounts.map(|mount| format!("content of the directory {:?}", mount.guest));
+    let times = "the time that was used".to_owned();
+    std::iter::once(times).chain(mounts).collect()
+}
+
+fn value(done: &Verification, module: &wherry_snapshot::Digest, unchecked: &[String]) -> Value {
+    let state = |position, digest| json!({ "position": position, "state_digest": text_of(digest) });
+    let row = |row: &Difference| {
+        json!({
+            "section": row.section,
+            "place": row.place,
+            "checkpoint": row.expected,
+            "rerun": row.found,
+        })
+    };
+    let mut value = json!({
+        "verified": done.result == Rerun::Same,
+        "module": text_of(module),
+        "earlier": state(done.positions.0, &done.states.0),
+        "later": state(done.positions.1, &done.states.1),
+        "adjacent": done.adjacent,
+        "compared": COMPARED,
+        "not_checked": unchecked,
+    });
+    match &done.result {
+        Rerun::Same => {}
+        Rerun::Different { found, differences } => {
+            value["rerun"] = state(done.positions.1, found);
+            value["differences"] = differences.iter().map(row).collect();
+        }
+        Rerun::Ended(outcome) => value["ended"] = ended(outcome).into(),
+    }
+    value
+}
+
+fn text(done: &Verification, module: &wherry_snapshot::Digest, unchecked: &[String]) -> String {
+    let verdict = match &done.result {
+        Rerun::Same => "verified    the states are the same",
+        Rerun::Different { .. } | Rerun::Ended(_) => "DIFFERENT   this is not what the job does",
+    };
+    let (from, to) = done.positions;
+    let chain = if done.adjacent {
+        "one after the other"
+    } else {
+        "not adjacent: those in between are unknown"
+    };
+    let mut text = format!(
+        "{verdict}\nmodule      {}\nsafepoints  {from} to {to}, {chain}\nstate       {}\ncompared    {}\nnot checked {}",
+        text_of(module),
+        text_of(&done.states.1),
+        COMPARED.join(", "),
+        unchecked.join(", "),
+    );
+    match &done.result {
+        Rerun::Same => {}
+        Rerun::Ended(outcome) => text += &format!("\nrun again   it {}", ended(outcome)),
+        Rerun::Different { found, differences } => {
+            let row = |row: &Difference| {
+                let Difference {
+                    place,
+                    expected,
+                    found,
+                    ..
+                } = row.clone();
+                vec![row.section.to_owned(), place, expected, found]
+            };
+            let rows = differences.iter().map(row).collect();
+            let header = ["section", "place", "checkpoint", "run again"];
+            text += &format!(
+                "\nrun again   {}\n\n{}",
+                text_of(found),
+                table(&header, rows)
+            );
+        }
+    }
+    text
+}
+
+/// How the job ended before it came to where the checkpoint was made.
+fn ended(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Exited(code) => format!("ends before, with code {code}"),
+        Outcome::Trapped(trap) => format!("traps before: {}", trap.message),
+        Outcome::Stopped(reason) => format!("stops before: {reason}"),
+    }
+}
