@@ -1,0 +1,243 @@
+//! A control group for a process: limits that hold whatever the process does. It is made by the
+//! supervisor, below its own group or one that it was given.
+//!
+//! Version 1 has a hierarchy for each controller. In version 2 a group that has processes hands
+//! no controllers on, so that the supervisor needs a group that was set aside for jobs, such as
+//! systemd's `Delegate=yes` gives a service.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process;
+
+use crate::report::{Facility, Finding, State};
+
+/// What a control group limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CgroupLimits {
+    /// Bytes of memory of all kinds.
+    pub memory_bytes: Option<u64>,
+    /// Threads.
+    pub threads: u64,
+    /// A group of version 2 to make it in, which has no processes.
+    pub parent: Option<PathBuf>,
+}
+
+/// Control groups of one process. They are removed when this is dropped; the process must have
+/// ended by then.
+#[derive(Debug, Default)]
+pub struct Cgroup {
+    directories: Vec<PathBuf>,
+}
+
+/// What the names of the groups begin with; the supervisor's number follows.
+const PREFIX: &str = "wherry-";
+
+impl Cgroup {
+    /// Makes groups for a process named `name`, as far as that is allowed, and says how far.
+    #[must_use]
+    pub fn create(name: &str, limits: &CgroupLimits) -> (Self, [Finding; 2]) {
+        let mut group = Cgroup::default();
+        let memory = limits.memory_bytes.map(|bytes| bytes.to_string());
+        let threads = Some(limits.threads.to_string());
+        let parents = Parents::find(limits.parent.as_deref());
+        let findings = [
+            (Facility::MemoryCgroup, "memory", memory),
+            (Facility::PidsCgroup, "pids", threads),
+        ]
+        .map(|(facility, controller, value)| {
+            let Some(value) = value else {
+                return Finding::new(facility, State::Off, "no limit was given");
+            };
+            match group.limit(&parents, name, controller, &value) {
+                Ok(version) => Finding::new(
+                    facility,
+                    State::Active,
+                    format!("version {version}, {value}"),
+                ),
+                Err(error) => Finding::missing(facility, error),
+            }
+        });
+        (group, findings)
+    }
+
+    /// Moves a process into them.
+    ///
+    /// # Errors
+    /// The system refuses, or the process is gone.
+    pub fn add(&self, pid: u32) -> io::Result<()> {
+        let add = |directory: &PathBuf| fs::write(directory.join("cgroup.procs"), pid.to_string());
+        self.directories.iter().try_for_each(add)
+    }
+
+    /// Whether the kernel ended a process because of the limit of memory.
+    #[must_use]
+    pub fn ran_out_of_memory(&self) -> bool {
+        // Version 1 and version 2 count in different files, with the same word.
+        let files = ["memory.oom_control", "memory.events"];
+        let paths = self.directories.iter();
+        let mut paths = paths.flat_map(|directory| files.map(|file| directory.join(file)));
+        paths.any(|path| {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+            count.is_some_and(|count| count.trim() != "0")
+        })
+    }
+
+    fn limit(
+        &mut self,
+        parents: &Parents,
+        name: &str,
+        controller: &str,
+        value: &str,
+    ) -> io::Result<u8> {
+        let (version, parent) = parents.of(controller)?;
+        let directory = parent.join(format!("{PREFIX}{}-{name}", process::id()));
+        if !self.directories.contains(&directory) {
+            remove_abandoned(parent);
+            fs::create_dir(&directory)?;
+            self.directories.push(directory.clone());
+        }
+        let file = match (controller, version) {
+            ("memory", 1) => "memory.limit_in_bytes",
+            ("memory", _) => "memory.max",
+            _ => "pids.max",
+        };
+        fs::write(directory.join(file), value)?;
+        Ok(version)
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        for directory in &self.directories {
+            // If a process is still in it, the next supervisor removes it.
+            let _ = fs::remove_dir(directory);
+        }
+    }
+}
+
+/// Where groups can be made, by controller.
+struct Parents {
+    /// This process's groups of version 1, and its only one of version 2.
+    own: Vec<(String, PathBuf)>,
+    given: Option<PathBuf>,
+}
+
+impl Parents {
+    fn find(given: Option<&Path>) -> Self {
+        let read = |name: &str| fs::read_to_string(name).unwrap_or_default();
+        Parents {
+            own: own_groups(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo")),
+            given: given.map(Path::to_owned),
+        }
+    }
+
+    /// The version, and the directory to make a group in.
+    fn of(&self, controller: &str) -> io::Result<(u8, &Path)> {
+        let is_it = |(names, _): &&(String, PathBuf)| names.split(',').any(|one| one == controller);
+        if let Some((_, directory)) = self.own.iter().find(is_it) {
+            return Ok((1, directory));
+        }
+        let Some(given) = &self.given else {
+            let why = format!(
+                "no hierarchy has the controller {controller}, and no group of version 2 was set aside for jobs"
+            );
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        };
+        // Controllers are handed on to the groups below one by one.
+        fs::write(
+            given.join("cgroup.subtree_control"),
+            format!("+{controller}"),
+        )?;
+        Ok((2, given))
+    }
+}
+
+/// The directories of a process's groups of version 1, with the names of their controllers:
+/// from `/proc/PID/cgroup` and `/proc/PID/mountinfo`.
+fn own_groups(groups: &str, mounts: &str) -> Vec<(String, PathBuf)> {
+    let group = |line: &str| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        let (root, point) = mounts
+            .lines()
+            .find_map(|line| hierarchy(line, controllers))?;
+        let below = Path::new(path).strip_prefix(root).ok()?;
+        Some((controllers.to_owned(), Path::new(point).join(below)))
+    };
+    groups.lines().filter_map(group).collect()
+}
+
+/// The root and the mount point of the hierarchy of version 1 with these controllers, if it is
+/// what this line says is mounted.
+fn hierarchy<'a>(line: &'a str, controllers: &str) -> Option<(&'a str, &'a str)> {
+    let (mount, file_system) = line.split_once(" - ")?;
+    let mut file_system = file_system.split(' ');
+    let (kind, options) = (file_system.next()?, file_system.nth(1)?);
+    let has = |one: &str| options.split(',').any(|option| option == one);
+    if kind != "cgroup" || controllers.is_empty() || !controllers.split(',').all(has) {
+        return None;
+    }
+    let mut mount = mount.split(' ').skip(3);
+    Some((mount.next()?, mount.next()?))
+}
+
+/// Removes groups whose supervisor was killed.
+fn remove_abandoned(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let supervisor = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split('-').next());
+        let is_abandoned = supervisor
+            .filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()))
+            .is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+        if is_abandoned {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_found_where_they_are_mounted() {
+        let mounts = "\
+25 1 0:21 / /proc rw - proc proc rw
+30 25 0:26 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory
+31 25 0:27 /docker/7 /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
+32 25 0:28 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+33 25 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+";
+        let groups = "\
+4:memory:/jobs/a
+3:cpu,cpuacct:/
+2:pids:/docker/7/x
+1:name=systemd:/
+0::/user.slice
+";
+        let found = own_groups(groups, mounts);
+        let expected = [
+            ("memory", "/sys/fs/cgroup/memory/jobs/a"),
+            ("cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct"),
+            ("pids", "/sys/fs/cgroup/pids/x"),
+        ];
+        let expected = expected.map(|(name, path)| (name.to_owned(), PathBuf::from(path)));
+        assert_eq!(found, expected);
+        assert!(own_groups("nonsense\n1:memory", mounts).is_empty());
+    }
+
+    #[test]
+    fn what_has_no_place_is_said() {
+        let parents = Parents {
+            own: Vec::new(),
+            given: None,
+        };
+        let error = parents.of("memory").unwrap_err().to_string();
+        assert!(error.contains("memory"), "{error}");
+    }
+}
