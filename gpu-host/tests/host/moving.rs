@@ -1,10 +1,12 @@
 //! Moving between drivers, in both directions: what was done goes on as if nothing had happened.
 
+use std::path::Path;
+
 use wherry_gpu_abi::*;
-use wherry_gpu_host::{AdapterChoice, Settings};
+use wherry_gpu_host::{AdapterChoice, GpuState, Settings};
 
 use crate::compute::{STEP, STORAGE, step};
-use crate::guest::{Guest, LAVAPIPE, SWIFTSHADER, Store, driver, restore};
+use crate::guest::{Guest, LAVAPIPE, SWIFTSHADER, Store, driver, noop, restore};
 
 fn both_ways(test: impl Fn(AdapterChoice, AdapterChoice)) {
     let (Some(a), Some(b)) = (driver(LAVAPIPE), driver(SWIFTSHADER)) else {
@@ -85,4 +87,46 @@ fn saving_what_was_restored_gives_the_same() {
         let mut there = restore(&state, guest.gpu.time_used(), Settings::new(to), &store).unwrap();
         assert_eq!(there.save(&mut &store).unwrap(), state);
     });
+}
+
+/// What version 1 of the checkpoint format has: `WHERRY_BLESS=1` writes it anew, which is only done
+/// while that version is not released.
+#[test]
+fn the_saved_form_stays() {
+    let mut guest = Guest::new(noop());
+    let usage = STORAGE | BufferUsage::COPY_DST | BufferUsage::COPY_SRC;
+    let written = guest.buffer(64, usage);
+    guest.write_words(written, &[9; 16]);
+    let mapped = guest.buffer(64, BufferUsage::MAP_READ | BufferUsage::COPY_DST);
+    guest.gpu.map(&mut guest.memory, mapped, 1, 8, 16).unwrap();
+    let destroyed = guest.buffer(32, usage);
+    guest.gpu.destroy(&mut guest.memory, destroyed).unwrap();
+    // The shader stays for the pipeline, without a handle.
+    let pipeline = guest.compute(STEP);
+    guest
+        .gpu
+        .drop_handle(&mut guest.memory, pipeline - 1)
+        .unwrap();
+    guest.group(pipeline, &[written]);
+    guest.create(QuerySetDescriptor {
+        label: "queries".into(),
+        query_type: QueryType::Occlusion,
+        count: 4,
+    });
+    guest.try_create(ShaderModuleDescriptor {
+        label: String::new(),
+        wgsl: "wrong".into(),
+    });
+    guest.submit(&[]);
+    let store = Store::default();
+    let state = guest.gpu.save(&mut &store).unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/state-1.bin");
+    if std::env::var_os("WHERRY_BLESS").is_some() {
+        std::fs::write(&file, postcard::to_stdvec(&state).unwrap()).unwrap();
+    }
+    let golden: GpuState = postcard::from_bytes(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(golden, state);
+    let used = std::time::Duration::ZERO;
+    let mut there = restore(&golden, used, Settings::new(noop()), &store).unwrap();
+    assert_eq!(there.save(&mut &store).unwrap(), golden);
 }
