@@ -192,7 +192,7 @@ impl Forgery<'_> {
 #[test]
 fn a_signature_that_is_replayed_or_malformed() {
     let Setting { home, .. } = Setting::signed();
-    let other = pack(&home, "loop", "team/other");
+    let other = pack(&home, "count", "team/other");
     let forgery = Forgery(&home);
     let bundle = forgery.bundle_of("team/show:1.0");
     let refused = |reason: &str| {
@@ -437,19 +437,12 @@ fn damage_is_named_and_repaired() {
     let Setting { home, .. } = Setting::signed();
     assert_eq!(problems(&home), 0);
     let blobs = home.directory().join("store/blobs/sha256");
-    let largest = fs::read_dir(&blobs)
-        .expect("a directory")
-        .map(|entry| entry.expect("an entry").path())
-        .max_by_key(|path| fs::metadata(path).expect("a file").len())
-        .expect("a blob");
-    let mut bytes = fs::read(&largest).expect("a blob");
+    let module = Sha256::digest(wherry_tests::program("show"));
+    let name: String = module.iter().map(|byte| format!("{byte:02x}")).collect();
+    let module = blobs.join(&name);
+    let mut bytes = fs::read(&module).expect("a blob");
     bytes[20] ^= 4;
-    fs::write(&largest, bytes).expect("written");
-    let name = largest
-        .file_name()
-        .expect("a name")
-        .to_string_lossy()
-        .into_owned();
+    fs::write(&module, bytes).expect("written");
     let done = home.wherry(["store", "verify"]);
     assert!(done.text().contains(&name), "{}", done.text());
     done.expect_refusal(BAD_DATA, &["wrong with the store", "--repair"]);
@@ -461,7 +454,7 @@ fn damage_is_named_and_repaired() {
     home.wherry(["store", "quota", "1kB"]).expect(0);
     let quota = home.wherry(["store", "quota", "--json"]).expect(0);
     assert_eq!(json_of(&quota)["limit"], 1000);
-    home.write("project/module.wasm", wherry_tests::program("loop"));
+    home.write("project/module.wasm", wherry_tests::program("count"));
     home.wherry(["pack", "project"])
         .expect_refusal(74, &["1000 bytes", "wherry gc"]);
     home.wherry(["store", "quota", "none"]).expect(0);
