@@ -9,6 +9,7 @@ mod encryption;
 mod golden;
 mod gpu;
 mod gpu_sdk;
+mod gpu_workloads;
 mod independent_reader;
 mod interruptions;
 mod limits;

@@ -151,16 +151,7 @@ impl Home {
     /// # Panics
     /// If it cannot be started.
     pub fn start<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Running {
-        let mut command = self.command(arguments);
-        command.stdin(Stdio::piped());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("wherry starts");
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        Running {
-            child,
-            stdout,
-            seen: Vec::new(),
-        }
+        Running::of(&mut self.command(arguments))
     }
 }
 
@@ -219,6 +210,23 @@ impl Done {
 }
 
 impl Running {
+    /// Starts a command, with a pipe for its input.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn of(command: &mut Command) -> Self {
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        Running {
+            child,
+            stdout,
+            seen: Vec::new(),
+        }
+    }
+
     /// Reads standard output until it contains `text`.
     ///
     /// # Panics
