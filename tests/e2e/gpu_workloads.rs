@@ -137,21 +137,21 @@ fn matrices_are_multiplied() {
 
 #[test]
 fn substances_react() {
-    if let Some(program) = Program::new("gpu/gray-scott", &["160", "1000"], "step 500 of 1000\n") {
+    if let Some(program) = Program::new("gpu/gray-scott", &["160", "4000"], "step 500 of 4000\n") {
         program.moves();
     }
 }
 
 #[test]
 fn a_network_is_trained() {
-    if let Some(program) = Program::new("gpu/digits", &["8"], "epoch 3 of 8\n") {
+    if let Some(program) = Program::new("gpu/digits", &["20"], "epoch 3 of 20\n") {
         program.moves();
     }
 }
 
 #[test]
 fn frames_are_rendered() {
-    if let Some(program) = Program::new("gpu/frames", &["24", "160"], "frame 8 of 24\n") {
+    if let Some(program) = Program::new("gpu/frames", &["60", "160"], "frame 8 of 60\n") {
         program.moves();
     }
 }
