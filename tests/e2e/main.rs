@@ -21,6 +21,8 @@ mod registry;
 mod registry_server;
 mod retention;
 mod trust;
+mod slurm;
+mod slurm_cluster;
 mod verify;
 mod webgpu_h;
 mod workloads;

@@ -27,6 +27,7 @@ mod rm;
 mod run;
 mod sign;
 mod store;
+mod slurm;
 mod verify;
 
 use std::path::PathBuf;
@@ -99,6 +100,7 @@ enum Verb {
     Explain(explain::Explain),
     Init(init::Init),
     Pack(pack::Pack),
+    Slurm(slurm::Slurm),
     Images(images::Images),
     Rm(rm::Rm),
     Store(store::Store),
@@ -149,6 +151,7 @@ pub(crate) fn run(cli: Cli, started: Instant) -> anyhow::Result<u8> {
         Verb::Inspect(verb) => verb.execute(context),
         Verb::Init(verb) => verb.execute(context),
         Verb::Pack(verb) => verb.execute(context),
+        Verb::Slurm(verb) => verb.execute(context),
         Verb::Images(verb) => verb.execute(context),
         Verb::Store(verb) => verb.execute(context),
         Verb::Rm(verb) => verb.execute(context),

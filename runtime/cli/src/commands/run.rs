@@ -1,11 +1,13 @@
 //! `wherry run`
 
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::json;
 use wherry_engine::{Command, Job, Settings, Usage};
 use wherry_node::{ActiveJob, ControlSocket, JobInfo, MountRecord, Record, StateDirectory};
-use wherry_packager::Digest;
-use wherry_policy::Grant;
+use wherry_packager::{Digest, Reference};
+use wherry_policy::{Grant, Item};
 
 use super::Context;
 use super::resume::Resume;
@@ -92,6 +94,18 @@ pub(crate) struct Run {
         value_names = ["REF|MODULE.wasm|DIR", "ARGS"]
     )]
     workload: Vec<String>,
+}
+
+/// What a run asks of the machine that it is to have.
+pub(crate) struct Asked {
+    /// What the program is called.
+    pub(crate) program: String,
+    /// The artifact, if it has to come from a registry.
+    pub(crate) pull: Option<String>,
+    /// Its limit of memory, in bytes.
+    pub(crate) memory: Option<u64>,
+    /// How long it takes at most.
+    pub(crate) wall_time: Option<Duration>,
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
@@ -269,6 +283,23 @@ impl Run {
         request.asks = self.limits.asks(request.asks);
         request.mounts = mount_requests(mounts);
         node.admit(&request)
+    }
+
+    /// What a scheduler has to know before it is called.
+    pub(crate) fn asked(&self, context: &Context) -> anyhow::Result<Asked> {
+        let name = self.workload.first().map_or("", String::as_str);
+        let runnable = workload::load(&context.home, name)?;
+        let node = self.policy.load(&context.home)?;
+        let request = node.request(runnable.origin, &runnable.config, &runnable.wasm);
+        let asks = self.limits.asks(request.asks);
+        let reference = name.parse::<Reference>().ok();
+        let remote = reference.filter(|reference| reference.registry().is_some());
+        Ok(Asked {
+            program: runnable.program,
+            pull: remote.map(|_| name.to_owned()),
+            memory: asks.of(Item::Memory),
+            wall_time: asks.of(Item::WallTime).map(Duration::from_millis),
+        })
     }
 
     /// The workload's own variables, then those of the command line, each name once.

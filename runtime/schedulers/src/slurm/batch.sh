@@ -1,0 +1,46 @@
+
+# Written by `wherry slurm`. The state of the job lies in a directory that every node sees: whenever Slurm starts this
+# script, on whatever node, the job goes on from its last checkpoint. Why it was queued again: squeue --format '%i %T %k'.
+
+job=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+state={states}/$SLURM_JOB_NAME-$job
+
+# Shown as the job's comment.
+say() {
+    echo "wherry: $1" >&2
+    scontrol update JobId="$SLURM_JOB_ID" Comment="wherry: $1" >&2
+}
+
+# USR1 comes {grace} s before the time limit, TERM when Slurm takes the node away: then it also decides whether the job is
+# queued again. The job itself gets the one from here, the other from Slurm.
+cause= signalled=
+trap 'cause="time limit" signalled=1; kill -USR1 "$child" 2>/dev/null' USR1
+trap 'cause="taken off the node" signalled=1; kill -TERM "$child" 2>/dev/null' TERM
+
+((${SLURM_RESTART_COUNT:-0} == 0)) || say "goes on, start $((SLURM_RESTART_COUNT + 1))"
+mkdir -p "$state"
+{pull}{wherry} run --state "$state" --grace {grace}s --output "$state.out" --log "$state.err" \
+    ${SLURM_ARRAY_TASK_ID:+--env "SLURM_ARRAY_TASK_ID=$SLURM_ARRAY_TASK_ID"} {run} &
+child=$!
+[[ $signalled ]] && kill -USR1 "$child" # it came before there was anything to signal
+wait "$child"
+code=$?
+while [[ $signalled ]]; do # a signal ends `wait`, not the job
+    signalled=
+    wait "$child"
+    code=$?
+done
+
+# Slurm ends this script with TERM when the job is queued again, which without a time would be in two minutes.
+requeue() { # WHY [TIME]
+    say "$1"
+    trap '' TERM
+    scontrol requeue "$SLURM_JOB_ID" && scontrol update JobId="$SLURM_JOB_ID" StartTime="${2:-now}"
+}
+
+case $code in
+85) [[ $cause == "taken off the node" ]] && say "checkpointed: $cause" || requeue "checkpointed: ${cause:-asked for}" ;;
+138 | 143) [[ $cause == "time limit" ]] && requeue "$cause, before it could go on" ;; # signalled while it started
+69 | 75) requeue "not now (exit code $code)" now+2minutes ;; # its state is in use on another node, or the policy waits
+esac
+exit "$code"

@@ -1,0 +1,190 @@
+//! Jobs under real Slurm: whatever it does to them, each ends once, with the output of a run that nobody disturbed.
+
+use std::fs;
+use std::path::PathBuf;
+
+use wherry_tests::{Done, binary, program};
+
+use crate::slurm_cluster::Cluster;
+
+/// A job that writes 40 lines in ten seconds or more.
+struct Ticks<'a> {
+    cluster: &'a Cluster,
+    job: String,
+    output: PathBuf,
+}
+
+impl<'a> Ticks<'a> {
+    fn submit(cluster: &'a Cluster, options: &[&str]) -> Self {
+        fs::write(cluster.path("ticks.wasm"), program("ticks")).unwrap();
+        let mut wherry = cluster.command(binary());
+        wherry.args([
+            "slurm",
+            "submit",
+            "--time=10m",
+            "--mem=500MiB",
+            "--grace=30s",
+        ]);
+        wherry.args(options).arg("ticks.wasm");
+        let job = Done::of(wherry).expect(0).text().trim().to_owned();
+        let output = cluster.path(&format!("wherry-jobs/ticks-{job}.out"));
+        Ticks {
+            cluster,
+            job,
+            output,
+        }
+    }
+
+    fn written(&self) -> String {
+        fs::read_to_string(&self.output).unwrap_or_default()
+    }
+
+    fn is(&self, state: &str) -> bool {
+        self.cluster.field(&self.job, "JobState") == state
+    }
+
+    /// Lets it run until it has written `line`.
+    #[track_caller]
+    fn run_to(&self, line: &str) {
+        self.cluster
+            .wait_until(&format!("it has written {line}"), || {
+                // Slurm waits two minutes before it starts a job again by itself.
+                if self.is("PENDING") {
+                    self.cluster.ask(
+                        "scontrol",
+                        &["update", &format!("JobId={}", self.job), "StartTime=now"],
+                    );
+                }
+                self.written().contains(line)
+            });
+    }
+
+    #[track_caller]
+    fn ends_as_if_undisturbed(&self, restarts: &str, comment: &str) {
+        self.run_to("tick 39");
+        self.cluster
+            .wait_until("it has ended", || self.is("COMPLETED"));
+        let expected: String = (0..40).map(|tick| format!("tick {tick:02}\n")).collect();
+        assert_eq!(self.written(), expected);
+        assert_eq!(self.cluster.field(&self.job, "Restarts"), restarts);
+        let shown = self.ask("%k");
+        assert!(shown.contains(comment), "{shown}");
+    }
+
+    /// What `squeue` shows of it.
+    fn ask(&self, format: &str) -> String {
+        let (job, format) = (format!("--jobs={}", self.job), format!("--format={format}"));
+        self.cluster
+            .ask("squeue", &["--noheader", "--states=all", &job, &format])
+    }
+}
+
+#[test]
+fn at_its_time_limit_a_job_is_queued_again_and_goes_on() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let ticks = Ticks::submit(&cluster, &[]);
+    ticks.run_to("tick 03");
+    // So that there are less than the 30 seconds left that it was to be told before.
+    let job = format!("JobId={}", ticks.job);
+    cluster.control(&["update", &job, "TimeLimit=1"]);
+    cluster.wait_until("it is told", || {
+        ticks.ask("%k").contains("checkpointed: time limit")
+    });
+    cluster.wait_until("it is queued again", || {
+        cluster.field(&ticks.job, "Restarts") == "1"
+    });
+    cluster.wait_until("it has left the node", || !ticks.is("COMPLETING"));
+    cluster.control(&["update", &job, "TimeLimit=10"]);
+    ticks.ends_as_if_undisturbed("1", "goes on, start 2");
+}
+
+#[test]
+fn an_administrator_queues_it_again() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let ticks = Ticks::submit(&cluster, &[]);
+    ticks.run_to("tick 03");
+    cluster.control(&["requeue", &ticks.job]);
+    cluster.wait_until("it is known why", || {
+        ticks.ask("%k").contains("checkpointed: taken off the node")
+    });
+    ticks.ends_as_if_undisturbed("1", "goes on, start 2");
+}
+
+#[test]
+fn a_more_urgent_job_takes_its_node() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let ticks = Ticks::submit(&cluster, &[]);
+    ticks.run_to("tick 03");
+    let urgent = [
+        "--parsable",
+        "--partition=urgent",
+        "--nodes=2",
+        "--ntasks=4",
+        "--wrap=true",
+    ];
+    let urgent = cluster.ask("sbatch", &urgent);
+    cluster.wait_until("the urgent job has run", || {
+        cluster.field(&urgent, "JobState") == "COMPLETED"
+    });
+    ticks.ends_as_if_undisturbed("1", "goes on, start 2");
+}
+
+#[test]
+fn a_node_dies() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    let (job, output, node) = {
+        let ticks = Ticks::submit(&cluster, &[]);
+        ticks.run_to("tick 03");
+        (
+            ticks.job.clone(),
+            ticks.output.clone(),
+            cluster.field(&ticks.job, "NodeList"),
+        )
+    };
+    cluster.cut_power(&node, &job);
+    let ticks = Ticks {
+        cluster: &cluster,
+        job,
+        output,
+    };
+    ticks.ends_as_if_undisturbed("1", "goes on, start 2");
+    assert_ne!(cluster.field(&ticks.job, "NodeList"), node);
+}
+
+#[test]
+fn a_job_that_is_cancelled_stays_so() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let ticks = Ticks::submit(&cluster, &[]);
+    ticks.run_to("tick 03");
+    cluster.ask("scancel", &[&ticks.job]);
+    cluster.wait_until("it is cancelled", || ticks.is("CANCELLED"));
+    assert_eq!(cluster.field(&ticks.job, "Restarts"), "0");
+}
+
+#[test]
+fn every_job_of_an_array_has_its_own_state_and_index() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let ticks = Ticks::submit(&cluster, &["--array=1,2"]);
+    for index in ["1", "2"] {
+        let job = format!("{}_{index}", ticks.job);
+        let one = Ticks {
+            cluster: &cluster,
+            output: cluster.path(&format!("wherry-jobs/ticks-{job}.out")),
+            job,
+        };
+        one.run_to("tick 39");
+        cluster.wait_until("it has ended", || one.is("COMPLETED"));
+    }
+}
