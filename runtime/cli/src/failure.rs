@@ -307,6 +307,7 @@ fn node(error: &NodeError) -> Class {
                 "`wherry ps` lists the jobs that can be resumed",
             )),
         ),
+        NodeError::NodeKey { .. } => (exit::CONFIG, None),
         NodeError::StateInUse(_) => (
             exit::UNAVAILABLE,
             Some(Hint::Fixed(

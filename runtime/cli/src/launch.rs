@@ -25,9 +25,10 @@ use wherry_policy::{Amounts, Item};
 use crate::commands::Context;
 use crate::events::Events;
 use crate::eviction::Eviction;
-use crate::failure::{Refusal, warn};
+use crate::failure::{Refusal, message, warn};
 use crate::key::KeyArgs;
 use crate::policy::NodePolicy;
+use crate::receipts::Receipts;
 use crate::{exit, mounts, output, signals, streams};
 
 /// How often a job is checkpointed that keeps its state for the same command.
@@ -82,6 +83,9 @@ pub(crate) struct SchedulerArgs {
     /// Write what happens as lines of JSON to this open descriptor
     #[arg(long, value_name = "FD")]
     events: Option<i32>,
+    /// Write the receipt of the run to FILE, too
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
 }
 
 impl CheckpointArgs {
@@ -166,6 +170,7 @@ pub(crate) struct Launch {
     /// Files with the job's output.
     outputs: RefCell<Vec<Arc<File>>>,
     eviction: Arc<Eviction>,
+    receipts: Receipts,
     pub(crate) events: Events,
     /// What checkpoints are encrypted with.
     pub(crate) key: Option<Key>,
@@ -197,6 +202,7 @@ impl Launch {
             keep: args.keep.is_some(),
             outputs: RefCell::default(),
             eviction,
+            receipts: Receipts::new(context.home.directory(), args.scheduler.receipt.clone()),
             events,
             key,
         })
@@ -214,6 +220,7 @@ impl Launch {
 
     /// What the policy says of checkpoints, where the command line says nothing.
     pub(crate) fn adopt(&mut self, node: &NodePolicy, record: &mut Record) {
+        self.receipts.policy = node.digest.to_string();
         let checkpoints = &node.policy.checkpoints;
         if self.plan.after.is_none() {
             let usual = self.plan.periodic.then_some(DEFAULT_INTERVAL);
@@ -297,6 +304,7 @@ impl Launch {
     ) -> anyhow::Result<u8> {
         let id = active.record.id.clone();
         let same_command = active.record.command.is_some();
+        let directory = active.directory().to_owned();
         let ready = context.started.elapsed();
         let json = context.output.json;
         let events = self.events.clone();
@@ -334,6 +342,8 @@ impl Launch {
             json,
             same_command,
             events: self.events,
+            receipts: self.receipts,
+            directory,
             // Programs compare what a job says on standard error.
             talkative: self.interrupted.load(Ordering::Relaxed) || std::io::stderr().is_terminal(),
         };
@@ -398,6 +408,8 @@ struct Report<'a> {
     /// Whether the command that started the job goes on with it.
     same_command: bool,
     events: Events,
+    receipts: Receipts,
+    directory: PathBuf,
     talkative: bool,
 }
 
@@ -479,6 +491,14 @@ impl Report<'_> {
         result["ready_us"] = ready.into();
         if self.json {
             output::note(&result);
+        }
+        let code = result["code"]
+            .as_u64()
+            .and_then(|code| u32::try_from(code).ok());
+        match self.receipts.write(&self.directory, outcome, code, exit) {
+            Ok(path) => result["receipt"] = json!(path),
+            // The job has ended all the same.
+            Err(error) => warn(format!("there is no receipt: {}", message(&error))),
         }
         result["exit"] = exit.into();
         self.events.emit("finished", result);

@@ -14,6 +14,7 @@ mod launch;
 mod mounts;
 mod output;
 mod policy;
+mod receipts;
 mod signals;
 mod signatures;
 mod signing;

@@ -81,6 +81,17 @@ impl NodePolicy {
         Self::new(policy, &text, None)
     }
 
+    /// That of another node, whose keys are not here.
+    pub(crate) fn of_another(policy: Policy) -> Self {
+        let digest = Digest::of(policy.to_toml().as_bytes());
+        NodePolicy {
+            policy,
+            file: None,
+            digest,
+            signatures: wherry_trust::Policy::only(&wherry_trust::TrustedKeys::default()),
+        }
+    }
+
     fn read(file: &Path) -> anyhow::Result<Self> {
         let text = text_of(file)?;
         let policy = Policy::parse(&text).map_err(|error| {
@@ -274,6 +285,19 @@ pub(crate) fn engine_limits(grant: &Grant) -> Limits {
             log_bytes: amount(Item::Log),
         },
     }
+}
+
+/// What a job is lent of a GPU, no more than is granted.
+pub(crate) fn restrict_gpu(settings: &mut Option<wherry_gpu_host::Settings>, grant: &Grant) {
+    let Some(settings) = settings else {
+        return;
+    };
+    let quota = &mut settings.quota;
+    let bytes = grant.limit(Item::GpuMemory).at_most();
+    quota.bytes = quota.bytes.min(bytes.unwrap_or(u64::MAX));
+    let time = grant.limit(Item::GpuTime).at_most();
+    let time = time.map(std::time::Duration::from_millis);
+    quota.gpu_time = quota.gpu_time.into_iter().chain(time).min();
 }
 
 /// The text of a policy file.

@@ -10,7 +10,8 @@
 use std::fs::File;
 
 use wherry_engine::{
-    Command, Control, Engine, EngineConfig, Job, Outcome, Settings, Stdio, write_atomically,
+    Command, Control, Engine, EngineConfig, Job, LimitObserver, Limits, Outcome, Quota, Settings,
+    Stdio, write_atomically,
 };
 use wherry_snapshot::{Reader, hex};
 
@@ -31,8 +32,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Stop at the 10,000th safepoint. `Control::request_checkpoint`, called from another
     // thread, stops a job wherever it happens to be, and without counting.
     let control = Control::new()?;
+    // What it may have counts over its whole life: it is in the checkpoint, too.
+    let limits = Limits {
+        memory_bytes: Some(256 << 20),
+        quota: Quota {
+            output_bytes: Some(1 << 20),
+            ..Quota::default()
+        },
+        ..Limits::default()
+    };
     let settings = Settings {
         countdown: Some(10_000),
+        limits,
+        limit_observer: LimitObserver::new(|what| println!("-- no more of {what:?}")),
         ..Settings::new(Stdio::inherit()?)
     };
     let mut job = Job::start(&module, command, settings, &control)?;
@@ -59,5 +71,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let settings = Settings::new(Stdio::inherit()?);
     let mut job = Job::resume(&module, &checkpoint, settings, &Control::new()?)?;
     println!("-- ended: {:?}", job.run()?);
+    let (time, usage) = (job.accounting(), job.usage()?);
+    println!(
+        "-- used: {} ms of CPU time, {} bytes of output, {} bytes of memory",
+        time.cpu_ns / 1_000_000,
+        usage.stdout_bytes,
+        job.memory_bytes()
+    );
     Ok(())
 }

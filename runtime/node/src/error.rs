@@ -92,6 +92,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The key of the node is damaged, or cannot be made.
+    #[error("the node's key {}: {source}", path.display())]
+    NodeKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: wherry_trust::KeyError,
+    },
     /// The engine cannot go on with the job.
     #[error(transparent)]
     Engine(#[from] wherry_engine::Error),

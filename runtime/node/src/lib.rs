@@ -5,19 +5,23 @@
 //!   job.json      what the job is and how it stands; replaced as a whole
 //!   lock          locked by the process that runs the job, so a killed one is found out
 //!   control.sock  where that process takes requests
+//!   receipt.json  what its last run used, and how it ended, signed
 //!   scratch/      the job's own files while it runs
 //!   checkpoints/  its own checkpoints, by their numbers
 //!   checkpoint    the only one, where an older version had it
 //! ```
 
 mod bases;
+mod capabilities;
 mod checkpoints;
 mod conditions;
 mod control;
 mod error;
 mod gc;
 mod lock;
+mod node_key;
 mod protocol;
+mod receipt;
 mod record;
 mod requests;
 mod retention;
@@ -28,12 +32,15 @@ mod used;
 mod writing;
 
 pub use bases::{checkpoint_files, open_checkpoint};
+pub use capabilities::{CAPABILITIES_FORMAT, Capabilities, Cpu, Facility, Memory, SelfTest};
 pub use checkpoints::{Aside, Checkpoint, Standing, state_name};
 pub use conditions::Sensors;
 pub use control::{ControlSocket, ask};
 pub use error::Error;
 pub use gc::{Finding, Leftover};
+pub use node_key::{node_key, node_public_key};
 pub use protocol::{Answer, Question};
+pub use receipt::{Lineage, PREDICATE, Point, Receipt, ReceiptError, RunEnd};
 pub use record::{Checkpointed, End, Form, MountRecord, Record, State, Status, Streams};
 pub use requests::Requests;
 pub use retention::{Retention, Why};

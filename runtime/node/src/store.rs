@@ -174,6 +174,12 @@ impl JobInfo {
         })
     }
 
+    /// The job's directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Its checkpoints, the newest last, with those that were set aside.
     ///
     /// # Errors

@@ -38,6 +38,11 @@ impl Used {
         let before = before.unwrap_or_default();
         let time = job.accounting();
         let usage = job.usage().unwrap_or_default();
+        let gpu = job.gpu_usage();
+        let gpu_ms = gpu.map_or(before.gpu_ms, |gpu| {
+            u64::try_from(gpu.time.as_millis()).unwrap_or(u64::MAX)
+        });
+        let gpu_bytes = gpu.map_or(0, |gpu| gpu.peak_bytes);
         Used {
             wall_ms: time.wall_ns / 1_000_000,
             cpu_ms: time.cpu_ns / 1_000_000,
@@ -47,8 +52,8 @@ impl Used {
             written_bytes: usage.written_bytes,
             stdout_bytes: usage.stdout_bytes,
             stderr_bytes: usage.stderr_bytes,
-            gpu_ms: before.gpu_ms,
-            gpu_bytes: before.gpu_bytes,
+            gpu_ms,
+            gpu_bytes: gpu_bytes.max(before.gpu_bytes),
         }
     }
 }

@@ -2,35 +2,82 @@
 
 use clap::Args;
 use serde_json::json;
-use wherry_gpu_host::{AdapterCapabilities, capabilities};
+use wherry_gpu_host::AdapterCapabilities;
+use wherry_node::Capabilities;
 
 use super::Context;
 use crate::output::{size, table};
+use crate::policy::PolicyArgs;
 
-/// Say what this machine has for jobs, and whether it works
+/// Say what this machine can do for jobs, what it lacks, and what that means
 ///
-/// GPUs are tried out: with a program that calculates with integers, one that loops far, and
-/// transfers of 64 MiB. Those without WebGPU's default limits cannot run every job that declares
-/// nothing. With --json, all features and limits are listed that jobs can declare.
+/// A job is checkpointed and resumed on the way, and GPUs are tried out: with a program that calculates
+/// with integers, one that loops far, and transfers of 64 MiB. Those without WebGPU's default limits
+/// cannot run every job that declares nothing. With --json, the description is what `wherry match` reads,
+/// with all features and limits of GPUs that jobs can declare. The exit code is 70 if a job cannot be moved.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   wherry doctor
-  wherry doctor --json")]
-pub(crate) struct Doctor {}
+  wherry doctor --json > node-a.json       for `wherry match`")]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
 
 impl Doctor {
-    pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
-        let gpus = capabilities().adapters;
-        let text = if gpus.is_empty() {
-            "This machine has no GPU that jobs can use. Debian's packages mesa-vulkan-drivers and libvulkan1\n\
-             have a Vulkan driver that runs on the CPU."
-                .to_owned()
+    pub(crate) fn execute(self, context: &Context) -> anyhow::Result<u8> {
+        let node = self.policy.load(&context.home)?;
+        let here = Capabilities::of_this_machine(node.policy.to_toml());
+        context.output.result(&json!(here), text(&here))?;
+        Ok(if here.is_well() {
+            0
         } else {
-            gpu_table(&gpus)
-        };
-        context.output.result(&json!({ "gpus": gpus }), text)
+            crate::exit::INTERNAL
+        })
     }
+}
+
+fn text(here: &Capabilities) -> String {
+    let mark = |good: bool| if good { "yes" } else { "NO" }.to_owned();
+    let mut rows = vec![
+        row("version", &here.version, &here.name),
+        row("processor", &here.isa, &here.cpu.model),
+        row(
+            "cores",
+            &here.cpu.cores.to_string(),
+            &here.cpu.features.join(" "),
+        ),
+        row("kernel", &here.os, &here.kernel),
+        row(
+            "memory",
+            &size(here.memory.total),
+            &format!("{} available", size(here.memory.available)),
+        ),
+    ];
+    for facility in &here.facilities {
+        rows.push(row(
+            &facility.name,
+            &mark(facility.present),
+            &facility.meaning,
+        ));
+    }
+    for test in &here.self_tests {
+        rows.push(row(&test.name, &mark(test.passed), &test.detail));
+    }
+    let machine = table(&["", "HERE", "WHAT THAT MEANS"], rows);
+    let gpus = if here.gpus.is_empty() {
+        "This machine has no GPU that jobs can use. Debian's packages mesa-vulkan-drivers and libvulkan1\n\
+         have a Vulkan driver that runs on the CPU."
+            .to_owned()
+    } else {
+        gpu_table(&here.gpus)
+    };
+    format!("{machine}\n\n{gpus}")
+}
+
+fn row(name: &str, here: &str, meaning: &str) -> Vec<String> {
+    vec![name.to_owned(), here.to_owned(), meaning.to_owned()]
 }
 
 fn gpu_table(gpus: &[AdapterCapabilities]) -> String {

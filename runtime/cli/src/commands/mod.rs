@@ -17,11 +17,13 @@ mod key;
 mod kill;
 mod login;
 mod logout;
+mod matching;
 mod pack;
 mod policy;
 mod ps;
 mod pull;
 mod push;
+mod receipt;
 mod resume;
 mod rm;
 mod run;
@@ -98,6 +100,9 @@ enum Verb {
     Verify(verify::Verify),
     Policy(policy::Policy),
     Explain(explain::Explain),
+    Doctor(doctor::Doctor),
+    Match(matching::Match),
+    Receipt(receipt::Receipt),
     Init(init::Init),
     Pack(pack::Pack),
     Slurm(slurm::Slurm),
@@ -109,7 +114,6 @@ enum Verb {
     Login(login::Login),
     Logout(logout::Logout),
     Demo(demo::Demo),
-    Doctor(doctor::Doctor),
     Completions(completions::Completions),
     /// Show what exit codes mean
     #[command(long_about = exit::TABLE)]
@@ -138,6 +142,8 @@ pub(crate) fn run(cli: Cli, started: Instant) -> anyhow::Result<u8> {
         Verb::Verify(verb) => return verb.execute(context),
         Verb::Policy(verb) => return verb.execute(context),
         Verb::Explain(verb) => return verb.execute(context),
+        Verb::Doctor(verb) => return verb.execute(context),
+        Verb::Match(verb) => return verb.execute(context),
         Verb::Checkpoint(verb) => verb.execute(context),
         Verb::Checkpoints(verb) => verb.execute(context),
         Verb::History(verb) => verb.execute(context),
@@ -149,6 +155,7 @@ pub(crate) fn run(cli: Cli, started: Instant) -> anyhow::Result<u8> {
         Verb::Sign(verb) => verb.execute(context),
         Verb::Attest(verb) => verb.execute(context),
         Verb::Inspect(verb) => verb.execute(context),
+        Verb::Receipt(verb) => verb.execute(context),
         Verb::Init(verb) => verb.execute(context),
         Verb::Pack(verb) => verb.execute(context),
         Verb::Slurm(verb) => verb.execute(context),
@@ -159,7 +166,6 @@ pub(crate) fn run(cli: Cli, started: Instant) -> anyhow::Result<u8> {
         Verb::Pull(verb) => verb.execute(context),
         Verb::Login(verb) => verb.execute(context),
         Verb::Logout(verb) => verb.execute(context),
-        Verb::Doctor(verb) => verb.execute(context),
         Verb::Demo(verb) => verb.execute(context),
         Verb::Completions(verb) => verb.execute(context),
         Verb::ExitCodes => context.output.text(exit::TABLE),

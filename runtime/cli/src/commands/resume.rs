@@ -24,7 +24,9 @@ use crate::failure::Refusal;
 use crate::gpu::GpuArgs;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
-use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict};
+use crate::policy::{
+    NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict, restrict_gpu,
+};
 use crate::target::TargetArgs;
 use crate::transfer::RegistryArgs;
 use crate::workload::{self, module_of_checkpoint, text_of};
@@ -209,10 +211,12 @@ impl Resume {
             .home
             .engine(self.target.target())?
             .load(wasm.clone());
+        let mut gpu = self.gpu.settings()?;
+        restrict_gpu(&mut gpu, &grant);
         let settings = Settings {
             limits: engine_limits(&grant),
             clock_resolution: node.clock_resolution(),
-            gpu: self.gpu.settings()?,
+            gpu,
             ..launch.settings(active, contents.usage.unwrap_or_default())?
         };
         Ok(Ready {

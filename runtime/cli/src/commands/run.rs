@@ -17,7 +17,9 @@ use crate::failure::Refusal;
 use crate::gpu::GpuArgs;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
-use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict};
+use crate::policy::{
+    NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict, restrict_gpu,
+};
 use crate::signatures;
 use crate::signing::SignedByArgs;
 use crate::state::{self, Found, StateArgs};
@@ -179,7 +181,8 @@ impl Run {
         };
         let limits = engine_limits(&grant);
         let clock_resolution = node.clock_resolution();
-        let gpu = self.gpu.settings()?;
+        let mut gpu = self.gpu.settings()?;
+        restrict_gpu(&mut gpu, &grant);
         let module = context
             .home
             .engine(self.target.target())?
