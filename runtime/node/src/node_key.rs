@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use wherry_trust::{Algorithm, KeyError, PublicKey, SigningKey};
 use zeroize::Zeroizing;
@@ -73,7 +73,7 @@ fn make(home: &Path, path: &Path) -> Result<(), Error> {
 }
 
 /// Writes a file that only its owner can read, as a whole. Returns whether it was written.
-fn write(home: &Path, path: &PathBuf, text: &[u8], replace: bool) -> Result<bool, Error> {
+fn write(home: &Path, path: &Path, text: &[u8], replace: bool) -> Result<bool, Error> {
     let failed = Error::io("write", path);
     let written = tempfile::NamedTempFile::new_in(home).and_then(|mut file| {
         file.write_all(text)?;
