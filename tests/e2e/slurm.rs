@@ -23,7 +23,7 @@ impl<'a> Ticks<'a> {
             "submit",
             "--time=10m",
             "--mem=500MiB",
-            "--grace=30s",
+            "--grace=59s",
         ]);
         wherry.args(options).arg("ticks.wasm");
         let job = Done::of(wherry).expect(0).text().trim().to_owned();
@@ -86,7 +86,7 @@ fn at_its_time_limit_a_job_is_queued_again_and_goes_on() {
     };
     let ticks = Ticks::submit(&cluster, &[]);
     ticks.run_to("tick 03");
-    // So that there are less than the 30 seconds left that it was to be told before.
+    // So that there is less left than the 59 seconds that it is to be told before.
     let job = format!("JobId={}", ticks.job);
     cluster.control(&["update", &job, "TimeLimit=1"]);
     cluster.wait_until("it is told", || {

@@ -28,8 +28,8 @@ mod resume;
 mod rm;
 mod run;
 mod sign;
-mod store;
 mod slurm;
+mod store;
 mod verify;
 
 use std::path::PathBuf;

@@ -17,10 +17,10 @@
 job=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
 state='/scratch/all of us/states'/$SLURM_JOB_NAME-$job
 
-# Shown as the job's comment.
+# Shown as the job's comment, while Slurm takes one.
 say() {
     echo "wherry: $1" >&2
-    scontrol update JobId="$SLURM_JOB_ID" Comment="wherry: $1" >&2
+    scontrol update JobId="$SLURM_JOB_ID" Comment="wherry: $1" >&2 || true
 }
 
 # USR1 comes 90 s before the time limit, TERM when Slurm takes the node away: then it also decides whether the job is
@@ -52,8 +52,16 @@ requeue() { # WHY [TIME]
 }
 
 case $code in
-85) [[ $cause == "taken off the node" ]] && say "checkpointed: $cause" || requeue "checkpointed: ${cause:-asked for}" ;;
-138 | 143) [[ $cause == "time limit" ]] && requeue "$cause, before it could go on" ;; # signalled while it started
+85)
+    if [[ $cause == "taken off the node" ]]; then
+        say "checkpointed: $cause"
+    else
+        requeue "checkpointed: ${cause:-asked for}"
+    fi
+    ;;
+138 | 143) # signalled while it started
+    if [[ $cause == "time limit" ]]; then requeue "$cause, before it could go on"; fi
+    ;;
 69 | 75) requeue "not now (exit code $code)" now+2minutes ;; # its state is in use on another node, or the policy waits
 esac
 exit "$code"
