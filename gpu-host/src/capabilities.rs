@@ -144,7 +144,8 @@ impl Adapter {
             })? {}
             Ok(())
         };
-        let rate = |start: Instant| BYTES as f64 / start.elapsed().as_secs_f64();
+        // Whole bytes, so that it is the same number when it is read again.
+        let rate = |start: Instant| (BYTES as f64 / start.elapsed().as_secs_f64()).round();
         // The first time memory is set up.
         up(&mut device, &data).ok()?;
         let start = Instant::now();

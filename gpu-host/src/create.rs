@@ -51,8 +51,8 @@ impl Maker<'_> {
         Ok(made)
     }
 
-    /// A buffer that is only mapped to be written is an ordinary one: what the guest writes is
-    /// copied to it. All can be copied from or to, so that they can be saved and restored; what
+    /// A buffer that can be mapped is an ordinary one: what the guest reads or writes is copied
+    /// from or to it. All can be copied from or to, so that they can be saved and restored; what
     /// of that the guest may do is checked when it does.
     fn buffer(&self, descriptor: &BufferDescriptor) -> Result<Made, Failed> {
         let usage = descriptor.usage;
@@ -79,16 +79,13 @@ impl Maker<'_> {
                 self.device.limits().max_buffer_size
             )));
         }
-        let hidden = if usage.contains(BufferUsage::MAP_READ) {
-            wgpu::BufferUsages::COPY_DST
-        } else {
-            wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST
-        };
+        let hidden = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let mappable = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::MAP_WRITE;
         let buffer = self.device.device.create_buffer(&wgpu::BufferDescriptor {
             label: label(&descriptor.label),
             // Copies are made in words.
             size: descriptor.size.next_multiple_of(4),
-            usage: (convert::buffer_usage(usage) - wgpu::BufferUsages::MAP_WRITE) | hidden,
+            usage: (convert::buffer_usage(usage) - mappable) | hidden,
             mapped_at_creation: false,
         });
         let mapped = descriptor.mapped_at_creation.then_some(Mapped {

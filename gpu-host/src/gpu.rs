@@ -334,10 +334,6 @@ impl Gpu {
             if len == 0 {
                 return device.wait_idle(&watch);
             }
-            if buffer.usage.contains(BufferUsage::MAP_READ) {
-                let len = u64::from(len);
-                return staging::read_mappable(device, &watch, wgpu_buffer, offset, len, &mut take);
-            }
             let copies = staging::buffer_copies(wgpu_buffer, offset, u64::from(len));
             let mut download = Download::new(device, copies)?;
             while download.next(device, &watch, &mut take)? {}

@@ -216,28 +216,6 @@ impl<'a> Download<'a> {
     }
 }
 
-/// Reads a part of a buffer that can itself be mapped to be read.
-pub(crate) fn read_mappable(
-    device: &mut Device,
-    watch: &Watch<'_>,
-    buffer: &wgpu::Buffer,
-    offset: u64,
-    length: u64,
-    take: &mut dyn FnMut(&[u8]),
-) -> Result<(), Failed> {
-    device.flush();
-    let start = offset / 8 * 8;
-    let end = (offset + length).next_multiple_of(4);
-    let state = Arc::new(AtomicU8::new(PENDING));
-    map(buffer, wgpu::MapMode::Read, start..end, &state);
-    let result = match wait_mapped(&state, device, watch) {
-        Ok(()) => take_mapped(buffer, offset, length, take),
-        Err(failed) => Err(failed),
-    };
-    buffer.unmap();
-    result
-}
-
 /// Gives `length` bytes from `offset` on to `take`; wgpu maps in steps of 8 and 4 bytes.
 fn take_mapped(
     buffer: &wgpu::Buffer,

@@ -196,7 +196,14 @@ impl Session {
                 return Ok(());
             }
             entries.push(own.clone());
-            self.put_index(&tag, entries).await?;
+            match self.put_index(&tag, entries).await {
+                // Registries that write a tag for two at once may refuse one of them.
+                Ok(())
+                | Err(RegistryError::Refused {
+                    status: 400 | 409, ..
+                }) => {}
+                Err(error) => return Err(error),
+            }
             // Whoever has read before we wrote, writes in about as long as it took us.
             let pause = begun.elapsed() * 3 + Duration::from_millis(20);
             tokio::time::sleep(pause.min(Duration::from_secs(5))).await;

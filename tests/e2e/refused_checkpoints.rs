@@ -74,7 +74,7 @@ impl File {
 }
 
 const CHUNKS: u32 = 9;
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 10] = [
     "workload",
     "execution",
     "memories",
@@ -84,6 +84,7 @@ const SECTIONS: [&str; 9] = [
     "lineage",
     "chunk index",
     "chunk",
+    "usage",
 ];
 
 /// A good checkpoint, the module it is of, and a home that does not know the job.
@@ -155,8 +156,8 @@ fn a_flipped_byte_in_the_header_and_the_table() {
     let table = good.number(16);
     setting.refuses(&good.flipped(table + 30, 1), &["section table", "digest"]);
     // As if a later version had a section that must not be ignored.
-    let unknown = good.flipped(table + 8 * ENTRY, 0x40).sealed();
-    setting.refuses(&unknown, &["73", "mandatory"]);
+    let unknown = good.flipped(table + 9 * ENTRY, 0x40).sealed();
+    setting.refuses(&unknown, &["78", "mandatory"]);
     // A section of 2^63 bytes.
     let huge = good.flipped(table + 16 + 7, 0x80).sealed();
     setting.refuses(&huge, &["workload", "limit"]);

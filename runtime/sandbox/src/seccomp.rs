@@ -2,8 +2,8 @@
 //! system call that is not on it does not exist (`ENOSYS`), so that libraries fall back to
 //! older ones.
 //!
-//! The list was measured with strace over the repository's tests and conformance suites, on
-//! x86-64 with glibc; what musl and aarch64 use in the place of these was added.
+//! The list was measured with strace over a job on x86-64 with glibc; what musl and aarch64 use in
+//! the place of these was added.
 
 use std::collections::BTreeMap;
 

@@ -126,13 +126,14 @@ impl Candidate {
     }
 
     /// The larger the better.
-    fn rank(&self) -> (bool, std::cmp::Reverse<usize>, bool, u64, usize) {
+    fn rank(&self) -> (bool, std::cmp::Reverse<usize>, bool, u64, u64, usize) {
         let hardware = self.node.gpus.iter().any(|gpu| gpu.kind != "cpu");
         (
             self.reasons.is_empty(),
             std::cmp::Reverse(self.reduced),
             hardware,
             self.memory(),
+            self.node.memory.available,
             self.node.cpu.cores,
         )
     }
