@@ -1,5 +1,5 @@
-//! The programs of `workloads/gpu`, each of which checks its result against the processor: run through,
-//! and stopped in the middle and gone on with elsewhere, on the same driver and on another one.
+//! The programs of `workloads/gpu` in Rust, and those in C and C++, each of which checks its result against the
+//! processor: run through, and stopped in the middle and gone on with elsewhere, on the same driver and on another one.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -154,6 +154,27 @@ fn frames_are_rendered() {
     if let Some(program) = Program::new("gpu/frames", &["60", "160"], "frame 8 of 60\n") {
         program.moves();
     }
+}
+
+#[test]
+fn bodies_attract_each_other_in_c() {
+    if let Some(program) = Program::new("galaxy", &["512", "400"], "step 40 of 400\n") {
+        program.moves();
+    }
+}
+
+#[test]
+fn numbers_are_doubled_in_cpp() {
+    let (Some(module), Some(driver)) = (
+        Workload::Built("webgpu_doubled").module(),
+        Driver::lavapipe(),
+    ) else {
+        return;
+    };
+    let home = Home::new();
+    let done = Done::of(driver.command(&home, "run", [&module])).expect(0);
+    let expected = "the sum is 1998000\na buffer that is mapped both ways is refused: yes\n";
+    assert_eq!(done.text(), expected);
 }
 
 /// What it checks is the same natively, on both drivers.

@@ -274,6 +274,8 @@ static void run(struct body *bodies, uint32_t count, uint32_t steps) {
         submit(encoder);
         WGPUQueueWorkDoneCallbackInfo nobody = {NULL, WGPUCallbackMode_WaitAnyOnly, NULL, NULL, NULL};
         await(wgpuQueueOnSubmittedWorkDone(queue, nobody));
+        printf("step %u of %u\n", done, steps);
+        fflush(stdout);
     }
     read_back(buffers[steps % 2], bodies, size);
 

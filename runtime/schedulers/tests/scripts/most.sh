@@ -44,11 +44,12 @@ while [[ $signalled ]]; do # a signal ends `wait`, not the job
     code=$?
 done
 
-# Slurm ends this script with TERM when the job is queued again, which without a time would be in two minutes.
-requeue() { # WHY [TIME]
+# Slurm ends this script with TERM when the job is queued again. Without a time that would be in two minutes; a node refuses
+# what was killed there in the same second.
+requeue() { # WHY [SECONDS]
     say "$1"
     trap '' TERM
-    scontrol requeue "$SLURM_JOB_ID" && scontrol update JobId="$SLURM_JOB_ID" StartTime="${2:-now}"
+    scontrol requeue "$SLURM_JOB_ID" && scontrol update JobId="$SLURM_JOB_ID" StartTime="now+${2:-10}"
 }
 
 case $code in
@@ -62,6 +63,6 @@ case $code in
 138 | 143) # signalled while it started
     if [[ $cause == "time limit" ]]; then requeue "$cause, before it could go on"; fi
     ;;
-69 | 75) requeue "not now (exit code $code)" now+2minutes ;; # its state is in use on another node, or the policy waits
+69 | 75) requeue "not now (exit code $code)" 120 ;; # its state is in use on another node, or the policy waits
 esac
 exit "$code"
