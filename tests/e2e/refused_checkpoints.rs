@@ -156,7 +156,8 @@ fn a_flipped_byte_in_the_header_and_the_table() {
     let table = good.number(16);
     setting.refuses(&good.flipped(table + 30, 1), &["section table", "digest"]);
     // As if a later version had a section that must not be ignored.
-    let unknown = good.flipped(table + 9 * ENTRY, 0x40).sealed();
+    let last = table + 9 * ENTRY;
+    let unknown = good.flipped(last, 0x40).flipped(last + 4, 1).sealed();
     setting.refuses(&unknown, &["78", "mandatory"]);
     // A section of 2^63 bytes.
     let huge = good.flipped(table + 16 + 7, 0x80).sealed();

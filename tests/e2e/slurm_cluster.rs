@@ -112,14 +112,21 @@ impl Cluster {
         let daemon = &mut self.daemons[position];
         daemon.kill().unwrap();
         daemon.wait().unwrap();
-        kill_all_with(&format!("SLURM_JOB_ID={job}"));
-        kill_all_with(&format!("slurmstepd: [{job}"));
+        // Jobs of other clusters have the same numbers.
+        let ours = self.mark();
+        kill_all_with(&[&ours, &format!("SLURM_JOB_ID={job}")]);
+        kill_all_with(&[&ours, &format!("slurmstepd: [{job}")]);
         self.control(&[
             "update",
             &format!("NodeName={node}"),
             "State=DOWN",
             "Reason=power",
         ]);
+    }
+
+    /// What all processes of the cluster have in their environment.
+    fn mark(&self) -> String {
+        format!("SLURM_CONF={}", self.path("slurm.conf").display())
     }
 
     fn start_munge(&mut self) {
@@ -212,15 +219,11 @@ PartitionName=urgent Nodes=n1,n2 MaxTime=INFINITE State=UP PriorityTier=10 Preem
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let jobs = self.ask("squeue", &["--noheader", "--format=%i"]);
         for daemon in self.daemons.iter_mut().rev() {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
-        for job in jobs.lines() {
-            kill_all_with(&format!("SLURM_JOB_ID={job}"));
-        }
-        kill_all_with(&format!("SLURM_CONF={}", self.path("slurm.conf").display()));
+        kill_all_with(&[&self.mark()]);
     }
 }
 
@@ -254,27 +257,24 @@ fn munge() -> Option<(u32, u32)> {
     Some((fields.next()?.ok()?, fields.next()?.ok()?))
 }
 
-/// Kills every process whose environment or command line has this text as one of its entries' beginning.
-fn kill_all_with(text: &str) {
-    let own = std::process::id();
+/// Kills every process that has all of these texts at the beginning of something in its
+/// environment or command line.
+fn kill_all_with(texts: &[&str]) {
     for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
-        let has = |file: &str| {
-            let content = fs::read(entry.path().join(file)).unwrap_or_default();
-            content
-                .split(|byte| *byte == 0)
-                .any(|part| part.starts_with(text.as_bytes()))
+        let mut content = fs::read(entry.path().join("environ")).unwrap_or_default();
+        content.extend(fs::read(entry.path().join("cmdline")).unwrap_or_default());
+        let has = |text: &&str| {
+            let mut parts = content.split(|byte| *byte == 0);
+            parts.any(|part| part.starts_with(text.as_bytes()))
         };
-        if pid != own && (has("environ") || has("cmdline")) {
+        if pid != std::process::id() && texts.iter().all(has) {
             let pid = rustix::process::Pid::from_raw(pid.cast_signed());
-            let _ =
-                pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+            let signal = rustix::process::Signal::KILL;
+            let _ = pid.map(|pid| rustix::process::kill_process(pid, signal));
         }
     }
 }
