@@ -12,18 +12,18 @@ enum { BUFFER = 1, SAMPLER = 2, TEXTURE = 3, STORAGE_TEXTURE = 4 }; /* bindings 
 enum { BUFFER_RANGE = 1, A_SAMPLER = 2, A_TEXTURE_VIEW = 3 };         /* what is bound */
 
 /* In the binding types 0 says that another kind is bound, 1 that the default is meant. */
-static uint32_t or_default(uint32_t value, uint32_t instead) { return value <= 1 ? instead : value; }
+static uint32_t or_binding_default(uint32_t value, uint32_t instead) { return value <= 1 ? instead : value; }
 
 static void put_buffer(struct bytes *to, const WGPUBufferBindingLayout *buffer) {
     put_word(to, BUFFER);
-    put_word(to, or_default(buffer->type, WGPUBufferBindingType_Uniform));
+    put_word(to, or_binding_default(buffer->type, WGPUBufferBindingType_Uniform));
     put_bool(to, buffer->hasDynamicOffset);
     put_long(to, buffer->minBindingSize);
 }
 
 static void put_sampler(struct bytes *to, const WGPUSamplerBindingLayout *sampler) {
     put_word(to, SAMPLER);
-    put_word(to, or_default(sampler->type, WGPUSamplerBindingType_Filtering));
+    put_word(to, or_binding_default(sampler->type, WGPUSamplerBindingType_Filtering));
 }
 
 static uint32_t view_dimension(WGPUTextureViewDimension dimension) {
@@ -32,14 +32,14 @@ static uint32_t view_dimension(WGPUTextureViewDimension dimension) {
 
 static void put_texture(struct bytes *to, const WGPUTextureBindingLayout *texture) {
     put_word(to, TEXTURE);
-    put_word(to, or_default(texture->sampleType, WGPUTextureSampleType_Float));
+    put_word(to, or_binding_default(texture->sampleType, WGPUTextureSampleType_Float));
     put_word(to, view_dimension(texture->viewDimension));
     put_bool(to, texture->multisampled);
 }
 
 static void put_storage_texture(struct bytes *to, const WGPUStorageTextureBindingLayout *texture) {
     put_word(to, STORAGE_TEXTURE);
-    put_word(to, or_default(texture->access, WGPUStorageTextureAccess_WriteOnly));
+    put_word(to, or_binding_default(texture->access, WGPUStorageTextureAccess_WriteOnly));
     put_value(to, texture->format);
     put_word(to, view_dimension(texture->viewDimension));
 }

@@ -130,28 +130,13 @@ void wgpuCommandEncoderResolveQuerySet(WGPUCommandEncoder encoder, WGPUQuerySet 
     set_long(words + 4, offset);
 }
 
-static void put_buffer_texels(struct recording *recording, const WGPUTexelCopyBufferInfo *texels) {
-    struct bytes *to = &recording->stream;
-    put_word(to, use(recording, texels->buffer));
-    put_long(to, texels->layout.offset);
-    put_word(to, texels->layout.bytesPerRow);
-    put_word(to, texels->layout.rowsPerImage);
+static void use_buffer_texels(struct recording *recording, const WGPUTexelCopyBufferInfo *texels) {
+    put_word(&recording->stream, use(recording, texels->buffer));
+    put_texel_layout(&recording->stream, &texels->layout);
 }
 
-static void put_texture_texels(struct recording *recording, const WGPUTexelCopyTextureInfo *texels) {
-    struct bytes *to = &recording->stream;
-    put_word(to, use(recording, texels->texture));
-    put_word(to, texels->mipLevel);
-    put_word(to, texels->origin.x);
-    put_word(to, texels->origin.y);
-    put_word(to, texels->origin.z);
-    put_word(to, texels->aspect ? texels->aspect : WGPUTextureAspect_All);
-}
-
-static void put_extent(struct recording *recording, const WGPUExtent3D *size) {
-    put_word(&recording->stream, size->width);
-    put_word(&recording->stream, size->height);
-    put_word(&recording->stream, size->depthOrArrayLayers);
+static void use_texture_texels(struct recording *recording, const WGPUTexelCopyTextureInfo *texels) {
+    put_texture_texels(&recording->stream, use(recording, texels->texture), texels);
 }
 
 void wgpuCommandEncoderCopyBufferToTexture(WGPUCommandEncoder encoder, WGPUTexelCopyBufferInfo const *source,
@@ -159,9 +144,9 @@ void wgpuCommandEncoderCopyBufferToTexture(WGPUCommandEncoder encoder, WGPUTexel
     struct recording *recording = recording_in(encoder);
     if (!recording) return;
     size_t at = begin_command(&recording->stream, COPY_BUFFER_TO_TEXTURE);
-    put_buffer_texels(recording, source);
-    put_texture_texels(recording, destination);
-    put_extent(recording, size);
+    use_buffer_texels(recording, source);
+    use_texture_texels(recording, destination);
+    put_extent(&recording->stream, size);
     end_command(&recording->stream, at);
 }
 
@@ -170,9 +155,9 @@ void wgpuCommandEncoderCopyTextureToBuffer(WGPUCommandEncoder encoder, WGPUTexel
     struct recording *recording = recording_in(encoder);
     if (!recording) return;
     size_t at = begin_command(&recording->stream, COPY_TEXTURE_TO_BUFFER);
-    put_texture_texels(recording, source);
-    put_buffer_texels(recording, destination);
-    put_extent(recording, size);
+    use_texture_texels(recording, source);
+    use_buffer_texels(recording, destination);
+    put_extent(&recording->stream, size);
     end_command(&recording->stream, at);
 }
 
@@ -181,9 +166,9 @@ void wgpuCommandEncoderCopyTextureToTexture(WGPUCommandEncoder encoder, WGPUTexe
     struct recording *recording = recording_in(encoder);
     if (!recording) return;
     size_t at = begin_command(&recording->stream, COPY_TEXTURE_TO_TEXTURE);
-    put_texture_texels(recording, source);
-    put_texture_texels(recording, destination);
-    put_extent(recording, size);
+    use_texture_texels(recording, source);
+    use_texture_texels(recording, destination);
+    put_extent(&recording->stream, size);
     end_command(&recording->stream, at);
 }
 

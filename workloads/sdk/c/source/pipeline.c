@@ -10,8 +10,6 @@ OBJECT(RenderPipeline)
 
 enum { CHANNELS = 0xf };
 
-static uint32_t or_default(uint32_t value, uint32_t instead) { return value ? value : instead; }
-
 /* --- Shader modules --------------------------------------------------------------------------- */
 
 WGPUShaderModule wgpuDeviceCreateShaderModule(WGPUDevice device, WGPUShaderModuleDescriptor const *asked) {

@@ -24,8 +24,6 @@ struct WGPUQuerySetImpl {
     uint32_t count;
 };
 
-static uint32_t or_default(uint32_t value, uint32_t instead) { return value ? value : instead; }
-
 /* --- Textures --------------------------------------------------------------------------------- */
 
 static WGPUTextureViewDimension binding_dimension(const WGPUTextureDescriptor *asked) {
@@ -53,9 +51,7 @@ WGPUTexture wgpuDeviceCreateTexture(WGPUDevice device, WGPUTextureDescriptor con
 
     struct bytes descriptor = begin_descriptor(KIND_TEXTURE);
     put_text(&descriptor, asked->label);
-    put_word(&descriptor, asked->size.width);
-    put_word(&descriptor, asked->size.height);
-    put_word(&descriptor, asked->size.depthOrArrayLayers);
+    put_extent(&descriptor, &asked->size);
     put_word(&descriptor, asked->mipLevelCount);
     put_word(&descriptor, asked->sampleCount);
     put_value(&descriptor, texture->dimension);

@@ -78,6 +78,27 @@ void put_label(struct bytes *to, WGPUStringView label) {
     put_characters(to, label.data, length);
 }
 
+void put_extent(struct bytes *to, const WGPUExtent3D *size) {
+    put_word(to, size->width);
+    put_word(to, size->height);
+    put_word(to, size->depthOrArrayLayers);
+}
+
+void put_texel_layout(struct bytes *to, const WGPUTexelCopyBufferLayout *layout) {
+    put_long(to, layout->offset);
+    put_word(to, layout->bytesPerRow);
+    put_word(to, layout->rowsPerImage);
+}
+
+void put_texture_texels(struct bytes *to, uint32_t texture, const WGPUTexelCopyTextureInfo *texels) {
+    put_word(to, texture);
+    put_word(to, texels->mipLevel);
+    put_word(to, texels->origin.x);
+    put_word(to, texels->origin.y);
+    put_word(to, texels->origin.z);
+    put_word(to, or_default(texels->aspect, WGPUTextureAspect_All));
+}
+
 struct bytes begin_descriptor(uint16_t kind) {
     struct bytes descriptor = {0};
     put_word(&descriptor, DESCRIPTOR_VERSION | (uint32_t)kind << 16);

@@ -31,6 +31,14 @@ void put_text(struct bytes *to, WGPUStringView text);
 /* At most as much of a label as fits into any command. */
 void put_label(struct bytes *to, WGPUStringView label);
 
+/* Parts of descriptors and commands alike. */
+void put_extent(struct bytes *to, const WGPUExtent3D *size);
+void put_texel_layout(struct bytes *to, const WGPUTexelCopyBufferLayout *layout);
+void put_texture_texels(struct bytes *to, uint32_t texture, const WGPUTexelCopyTextureInfo *texels);
+
+/* What an enumeration's "undefined", which is 0, stands for. */
+static inline uint32_t or_default(uint32_t value, uint32_t instead) { return value ? value : instead; }
+
 struct bytes begin_descriptor(uint16_t kind);
 void end_descriptor(struct bytes *descriptor);
 
