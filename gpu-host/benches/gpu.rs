@@ -411,7 +411,8 @@ fn checkpoints(criterion: &mut Criterion) {
         bencher.iter(|| {
             let settings = Settings::new(choice.clone());
             let interrupted = Box::new(|| false);
-            Gpu::restore(&state, Duration::ZERO, settings, interrupted, &store).is_ok()
+            let gpu = Gpu::resumed(&state, Duration::ZERO, settings, interrupted);
+            gpu.expect("the adapter").restore(&state, &store).is_ok()
         });
     });
 }

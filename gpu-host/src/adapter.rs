@@ -1,21 +1,48 @@
 //! The adapters of this machine, and which of them a job is given.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use wherry_gpu_abi::{AdapterRecord, AdapterType, Backend, Limits};
 
-use crate::{Defect, Error, Request, limits, probe};
+use crate::{Defect, Error, Request, Settings, limits, probe};
 
 /// Which adapter a job is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AdapterChoice {
     /// A part of its name, in any case.
     pub name: Option<String>,
-    /// Whether a driver that runs on the CPU will do. One that is chosen by name always does.
+    /// Whether a driver that runs on the CPU will do. One that is chosen by name does.
     pub allow_cpu: bool,
+    /// Whether no driver on the CPU will do, not even by name.
+    pub hardware_only: bool,
     /// Whether one will do that is known to give wrong results to some programs.
     pub allow_defects: bool,
     /// Takes wgpu's backend that does nothing, for tests of the host.
     pub noop: bool,
+}
+
+impl AdapterChoice {
+    fn allows(&self, adapter: &Adapter) -> bool {
+        let is_cpu = adapter.adapter_type() == AdapterType::Cpu;
+        let is_named = self.name.as_ref().is_none_or(|name| {
+            let (name, has) = (name.to_lowercase(), adapter.name().to_lowercase());
+            has.contains(&name)
+        });
+        let may_be_cpu = self.allow_cpu || self.name.is_some();
+        self.noop || is_named && (!is_cpu || may_be_cpu && !self.hardware_only)
+    }
+}
+
+impl fmt::Display for AdapterChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.name, self.hardware_only) {
+            (Some(name), false) => write!(f, "named {name:?}"),
+            (Some(name), true) => write!(f, "named {name:?} and not a driver on the CPU"),
+            (None, _) => f.write_str("more than a driver on the CPU"),
+        }
+    }
 }
 
 /// An adapter of this machine.
@@ -73,14 +100,8 @@ impl Adapter {
             return Err(Error::NoAdapter);
         }
         let found: Vec<String> = all.iter().map(Self::name).collect();
-        let chosen = all.into_iter().find(|adapter| match &choice.name {
-            Some(name) => adapter.name().to_lowercase().contains(&name.to_lowercase()),
-            None => choice.noop || choice.allow_cpu || adapter.adapter_type() != AdapterType::Cpu,
-        });
-        let wanted = match &choice.name {
-            Some(name) => format!("named {name:?}"),
-            None => "more than a driver on the CPU".to_owned(),
-        };
+        let chosen = all.into_iter().find(|adapter| choice.allows(adapter));
+        let wanted = choice.to_string();
         let chosen = chosen.ok_or(Error::NoSuchAdapter { wanted, found })?;
         if !(choice.allow_defects || choice.noop)
             && let Some(defect) = chosen.defect()
@@ -89,6 +110,16 @@ impl Adapter {
             return Err(Error::Defective { adapter, defect });
         }
         Ok(chosen)
+    }
+
+    /// The one that a job with these settings gets: it is as chosen, and has what the job declares.
+    ///
+    /// # Errors
+    /// If there is none such.
+    pub fn suitable(settings: &Settings) -> Result<Self, Error> {
+        let adapter = Self::choose(&settings.adapter)?;
+        adapter.record(&settings.request)?;
+        Ok(adapter)
     }
 
     /// Its name.
@@ -152,7 +183,7 @@ impl Adapter {
         if let Some(feature) = features.iter().find(|feature| !has.contains(feature)) {
             return Err(Error::LacksFeature {
                 adapter: self.name(),
-                feature: limits::feature_name(*feature),
+                feature: feature.name(),
             });
         }
         let has = limits::from_wgpu(&self.adapter.limits());

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use wherry_gpu_abi::{AdapterType, Limits};
+use wherry_gpu_abi::{AdapterType, Feature, Limits};
 
 use crate::device::{Device, Watch};
 use crate::fault::Failed;
 use crate::staging::{self, Download, buffer_copies};
-use crate::{Adapter, Defect, Quota, limits, probe};
+use crate::{Adapter, Defect, Error, Quota, Request, limits, probe};
 
 /// All GPUs of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,40 @@ pub struct AdapterCapabilities {
     pub self_test: SelfTest,
 }
 
+impl AdapterCapabilities {
+    /// Whether a job that declares `request` gets right results on it.
+    ///
+    /// # Errors
+    /// If it lacks something, which is named, or does something wrongly.
+    pub fn check(&self, request: &Request) -> Result<(), Error> {
+        let adapter = || self.name.clone();
+        if let Some(defect) = self.self_test.defects.first() {
+            let (adapter, defect) = (adapter(), defect.clone());
+            return Err(Error::Defective { adapter, defect });
+        }
+        let mut features = request.features().into_iter();
+        let has = |feature: &str| self.features.iter().any(|known| known == feature);
+        if let Some(feature) = features.find(|feature| !has(feature)) {
+            let adapter = adapter();
+            return Err(Error::LacksFeature { adapter, feature });
+        }
+        let mut limits = Limits::DEFAULT;
+        for (name, value) in &self.limits {
+            // One that this version does not know, no job of it declares.
+            let _ = limits.set(name, *value);
+        }
+        match limits::lacking(&request.limits, &limits) {
+            None => Ok(()),
+            Some((limit, needed, has)) => Err(Error::LacksLimit {
+                adapter: adapter(),
+                limit,
+                has,
+                needed,
+            }),
+        }
+    }
+}
+
 /// What was found when an adapter was tried out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SelfTest {
@@ -71,14 +105,14 @@ impl Adapter {
         let info = self.adapter.get_info();
         let limits = limits::from_wgpu(&self.adapter.limits());
         let features = limits::features_from_wgpu(self.adapter.features());
-        let features = features.into_iter().map(limits::feature_name);
+        let features = features.into_iter().map(Feature::name);
         let kind = match self.adapter_type() {
             AdapterType::DiscreteGpu => "discrete",
             AdapterType::IntegratedGpu => "integrated",
             AdapterType::Cpu => "cpu",
             AdapterType::Unknown => "unknown",
         };
-        let by_name = limits::by_name(&limits).into_iter();
+        let by_name = limits.by_name().into_iter();
         AdapterCapabilities {
             name: info.name,
             kind: kind.to_owned(),
@@ -120,6 +154,7 @@ impl Adapter {
         let quota = Quota::default();
         let watch = Watch {
             quota: &quota,
+            used_before: std::time::Duration::ZERO,
             interrupted: &|| false,
             until: None,
         };

@@ -15,7 +15,7 @@ use crate::fault::Failed;
 use crate::format::{texture_format, vertex_format};
 use crate::object::{BindGroup, Buffer, Id, Made, Mapped, QuerySet, Texture, TextureView};
 use crate::table::Table;
-use crate::texels;
+use crate::{texels, wgsl};
 
 /// The longest shader, in bytes of its source: nobody writes longer ones, and the compiler takes
 /// its time.
@@ -202,13 +202,13 @@ impl Maker<'_> {
                 "a shader has at most {WGSL_BYTES} bytes of source"
             )));
         }
-        let module = self
-            .device
-            .device
-            .create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: label(&descriptor.label),
-                source: wgpu::ShaderSource::Wgsl(descriptor.wgsl.as_str().into()),
-            });
+        wgsl::check_chains(&descriptor.wgsl)?;
+        let device = &self.device.device;
+        let module = wgpu::ShaderModuleDescriptor {
+            label: label(&descriptor.label),
+            source: wgpu::ShaderSource::Wgsl(descriptor.wgsl.as_str().into()),
+        };
+        let module = wgsl::with_deep_stack(|| device.create_shader_module(module))?;
         let info = messages(&pollster::block_on(module.get_compilation_info()));
         match self.device.take_error() {
             Ok(()) => Ok(Made::ShaderModule(module, info)),
@@ -330,7 +330,8 @@ impl Maker<'_> {
             compilation_options: stage.options(),
             cache: None,
         };
-        let pipeline = self.device.device.create_compute_pipeline(&descriptor);
+        let device = &self.device.device;
+        let pipeline = wgsl::with_deep_stack(|| device.create_compute_pipeline(&descriptor))?;
         Ok(Made::ComputePipeline(pipeline))
     }
 
@@ -384,7 +385,8 @@ impl Maker<'_> {
             multiview_mask: None,
             cache: None,
         };
-        let pipeline = self.device.device.create_render_pipeline(&pipeline);
+        let device = &self.device.device;
+        let pipeline = wgsl::with_deep_stack(|| device.create_render_pipeline(&pipeline))?;
         Ok(Made::RenderPipeline(pipeline))
     }
 

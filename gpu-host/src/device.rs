@@ -172,12 +172,17 @@ impl Device {
     }
 
     /// Ends the job if what is under way takes too long, or it has used too much.
-    fn check_time(&self, quota: &Quota) -> Result<(), Fault> {
-        if !self.under_way.is_empty() && self.since.elapsed() > quota.submission_time {
-            return Err(Fault::Hung(quota.submission_time));
+    fn check_time(&self, watch: &Watch<'_>) -> Result<(), Fault> {
+        let now = if self.under_way.is_empty() {
+            Duration::ZERO
+        } else {
+            self.since.elapsed()
+        };
+        if now > watch.quota.submission_time {
+            return Err(Fault::Hung(watch.quota.submission_time));
         }
-        match quota.gpu_time {
-            Some(limit) if self.busy > limit => Err(Fault::GpuTime(limit)),
+        match watch.quota.gpu_time {
+            Some(limit) if watch.used_before + self.busy + now > limit => Err(Fault::GpuTime),
             _ => Ok(()),
         }
     }
@@ -190,7 +195,7 @@ impl Device {
     ) -> Result<(), Failed> {
         self.poll(Duration::ZERO)?;
         while !is_done(self) {
-            self.check_time(watch.quota)?;
+            self.check_time(watch)?;
             if (watch.interrupted)() {
                 return Err(Fault::Interrupted.into());
             }
@@ -202,7 +207,7 @@ impl Device {
             }
             self.poll(SLICE)?;
         }
-        Ok(self.check_time(watch.quota)?)
+        Ok(self.check_time(watch)?)
     }
 
     /// Waits for all work.
@@ -224,6 +229,8 @@ impl Device {
 /// What ends waiting early.
 pub(crate) struct Watch<'a> {
     pub(crate) quota: &'a Quota,
+    /// How long other devices have worked for the job before.
+    pub(crate) used_before: Duration,
     pub(crate) interrupted: &'a (dyn Fn() -> bool + Sync),
     pub(crate) until: Option<Instant>,
 }

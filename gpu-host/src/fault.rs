@@ -16,9 +16,10 @@ pub enum Fault {
         .0.as_secs()
     )]
     Hung(Duration),
-    /// The job has used all the GPU time that it may have.
-    #[error("the limit of GPU time, {} s, was reached", .0.as_secs())]
-    GpuTime(Duration),
+    /// The job has used all the GPU time that it may have. Nothing was done: if it gets more, the
+    /// call is to be made again.
+    #[error("the limit of GPU time was reached")]
+    GpuTime,
     /// The program is to leave. Nothing was done: the call is to be made again.
     #[error("the call was interrupted")]
     Interrupted,

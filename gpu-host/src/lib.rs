@@ -7,6 +7,7 @@
 //! sends makes the host panic.
 
 mod adapter;
+mod calls;
 mod capabilities;
 mod content;
 mod convert;
@@ -28,6 +29,7 @@ mod state;
 mod submit;
 mod table;
 mod texels;
+mod wgsl;
 
 pub use adapter::{Adapter, AdapterChoice};
 pub use capabilities::{AdapterCapabilities, Capabilities, SelfTest, capabilities};

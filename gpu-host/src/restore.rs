@@ -11,39 +11,56 @@ use wherry_snapshot::{Blob, BlobSource};
 use crate::content::ContentWriter;
 use crate::device::{Device, Watch};
 use crate::fault::Failed;
-use crate::gpu::{Gpu, Open, RECIPE_BYTES};
+use crate::gpu::{Gpu, Lent, Open, RECIPE_BYTES};
 use crate::object::{Content, Id, Made, Object};
 use crate::save::failure;
 use crate::state::{ContentState, DeviceState, GpuState, MadeState};
 use crate::table::Table;
-use crate::{Error, Interrupted, Quota, Request, Settings, limits, references, staging, texels};
+use crate::{Error, Interrupted, Quota, Request, Settings, references, staging, texels};
 
-impl Gpu {
-    /// Makes all that was saved again, under the same handles. The job has what it declared when
-    /// it was started.
+impl GpuState {
+    /// What the job has beyond the portable profile.
     ///
     /// # Errors
-    /// If the adapter lacks what the job has, an object cannot be made here, or what was saved is
-    /// damaged.
-    pub fn restore(
+    /// If what was saved is damaged.
+    pub fn request(&self) -> Result<Request, Error> {
+        let profile: AdapterRecord = decoded("the profile", &self.profile)?;
+        let mut request = Request::default();
+        request.add(&profile.features, &profile.limits);
+        Ok(request)
+    }
+}
+
+impl Gpu {
+    /// Chooses an adapter for a job that was saved. The job has what it declared when it was
+    /// started, and what is declared now. Its objects are [restored](Gpu::restore) then.
+    ///
+    /// # Errors
+    /// If the adapter lacks what the job has, or what was saved is damaged.
+    pub fn resumed(
         state: &GpuState,
         used: Duration,
         mut settings: Settings,
         interrupted: Interrupted,
-        source: &dyn BlobSource,
     ) -> Result<Self, Error> {
-        let profile: AdapterRecord = decoded("the profile", &state.profile)?;
-        settings.request = Request {
-            features: profile.features,
-            limits: limits::best(&profile.limits, &settings.request.limits),
-        };
+        let Request { features, limits } = state.request()?;
+        settings.request.add(&features, &limits);
         let mut gpu = Self::new(settings, interrupted)?;
         gpu.error = decoded::<ErrorRecord>("the last error", &state.error)?;
         gpu.used_before = used;
-        if let Some(saved) = &state.device {
-            gpu.restore_device(saved, source)?;
-        }
         Ok(gpu)
+    }
+
+    /// Makes all that was saved again, under the same handles.
+    ///
+    /// # Errors
+    /// If an object cannot be made here, the job would have more than it may, or what was saved is
+    /// damaged.
+    pub fn restore(&mut self, state: &GpuState, source: &dyn BlobSource) -> Result<(), Error> {
+        match &state.device {
+            Some(saved) => self.restore_device(saved, source),
+            None => Ok(()),
+        }
     }
 
     fn restore_device(
@@ -53,20 +70,24 @@ impl Gpu {
     ) -> Result<(), Error> {
         let descriptor = DeviceDescriptor::from_bytes(&saved.descriptor)
             .map_err(|error| malformed("the descriptor of the device", error))?;
-        self.adapter
-            .check(&descriptor.features, &descriptor.limits)?;
-        let device = Device::open(&self.adapter, descriptor)?;
+        let Ok(Lent { adapter, .. }) = &self.lent else {
+            return Err(Error::NoAdapter);
+        };
+        adapter.check(&descriptor.features, &descriptor.limits)?;
+        let device = Device::open(adapter, descriptor)?;
         let mut open = Open {
             device,
             table: Table::new(),
         };
         open.device.submitted = saved.submitted;
         let quota = Quota {
+            bytes: self.bytes_allowed(),
             gpu_time: None,
             ..self.settings.quota
         };
         let watch = Watch {
             quota: &quota,
+            used_before: Duration::ZERO,
             interrupted: &|| false,
             until: None,
         };

@@ -24,7 +24,8 @@ impl Gpu {
     /// that have not changed since they were last saved are not read again, if it has them.
     ///
     /// # Errors
-    /// If what was submitted does not end, an object has what cannot be saved, or `sink` fails.
+    /// If there is no adapter, what was submitted does not end, an object has what cannot be saved,
+    /// or `sink` fails.
     pub fn save(&mut self, sink: &mut dyn BlobSink) -> Result<GpuState, Error> {
         let quota = Quota {
             gpu_time: None,
@@ -32,8 +33,12 @@ impl Gpu {
         };
         let watch = Watch {
             quota: &quota,
+            used_before: Duration::ZERO,
             interrupted: &|| false,
             until: None,
+        };
+        let Ok(lent) = &self.lent else {
+            return Err(Error::NoAdapter);
         };
         let device = match &mut self.open {
             Some(open) => Some(open.save(&watch, sink)?),
@@ -50,7 +55,7 @@ impl Gpu {
             subgroup_max_size: 0,
             backend: wherry_gpu_abi::Backend::Null,
             adapter_type: wherry_gpu_abi::AdapterType::Unknown,
-            ..self.record.clone()
+            ..lent.record.clone()
         };
         Ok(GpuState {
             profile: encoded(&profile),

@@ -9,7 +9,7 @@ use wherry_gpu_abi::{Feature, Limits};
 use crate::{AdapterChoice, Error, limits};
 
 /// What a job is lent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Which adapter.
     pub adapter: AdapterChoice,
@@ -25,8 +25,7 @@ impl Settings {
     pub fn new(adapter: AdapterChoice) -> Self {
         Self {
             adapter,
-            request: Request::default(),
-            quota: Quota::default(),
+            ..Self::default()
         }
     }
 }
@@ -49,37 +48,56 @@ impl Request {
     ///
     /// # Errors
     /// If there is none of that name, or a limit cannot be so high.
-    pub fn new(features: &[String], limits: &BTreeMap<String, u64>) -> Result<Self, Error> {
-        let mut request = Self::default();
+    pub fn new<'a>(
+        features: impl IntoIterator<Item = &'a String>,
+        limits: impl IntoIterator<Item = (&'a String, &'a u64)>,
+    ) -> Result<Self, Error> {
+        Self::default().with(features, limits)
+    }
+
+    /// The same with these features besides, and these limits in the place of those before.
+    ///
+    /// # Errors
+    /// As for [`Request::new`].
+    pub fn with<'a>(
+        mut self,
+        features: impl IntoIterator<Item = &'a String>,
+        limits: impl IntoIterator<Item = (&'a String, &'a u64)>,
+    ) -> Result<Self, Error> {
         for name in features {
-            let feature = limits::feature_of_name(name);
+            let feature = Feature::of_name(name);
             let feature = feature.ok_or_else(|| Error::Unknown(format!("feature {name:?}")))?;
-            request.features.push(feature);
+            self.add(&[feature], &Limits::DEFAULT);
         }
-        request.features.sort_unstable();
-        request.features.dedup();
-        let mut wanted = Limits::DEFAULT;
         for (name, value) in limits {
-            if !limits::set(&mut wanted, name, *value) {
+            if !self.limits.set(name, *value) {
                 return Err(Error::Unknown(format!("limit {name} of {value}")));
             }
         }
-        request.limits = limits::best(&wanted, &Limits::DEFAULT);
-        Ok(request)
+        self.add(&[], &Limits::DEFAULT);
+        Ok(self)
+    }
+
+    /// Declares these besides.
+    pub(crate) fn add(&mut self, features: &[Feature], limits: &Limits) {
+        self.features.extend_from_slice(features);
+        self.features.sort_unstable();
+        self.features.dedup();
+        self.limits = limits::best(&self.limits, limits);
     }
 
     /// The names of the features.
     #[must_use]
     pub fn features(&self) -> Vec<&'static str> {
         let features = self.features.iter().copied();
-        features.map(limits::feature_name).collect()
+        features.map(Feature::name).collect()
     }
 
     /// The limits that are not WebGPU's default, by name.
     #[must_use]
     pub fn limits(&self) -> Vec<(&'static str, u64)> {
-        let limits = limits::by_name(&self.limits).into_iter();
-        let default = limits::by_name(&Limits::DEFAULT);
+        let limits = self.limits.by_name().into_iter();
+        let default = Limits::DEFAULT.by_name();
         limits.filter(|limit| !default.contains(limit)).collect()
     }
 }
@@ -114,6 +132,7 @@ impl From<Request> for Declared {
 
 /// How much of a GPU a job may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Quota {
     /// Bytes of all buffers and textures together.
     pub bytes: u64,

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::gpu::GpuDemand;
 use crate::limits::Limits;
 use crate::reference::{checked_name, checked_tag};
 
@@ -49,6 +50,9 @@ pub struct WorkloadConfig {
     /// With how much less it cannot run: a node that grants less refuses it at once.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub needs: Limits,
+    /// The GPU that the program uses; none for one that uses none, or says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuDemand>,
     /// The program is to run in the deterministic profile.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deterministic: bool,
@@ -121,6 +125,7 @@ impl Default for WorkloadConfig {
             scratch: default_scratch(),
             limits: Limits::default(),
             needs: Limits::default(),
+            gpu: None,
             deterministic: false,
         }
     }
@@ -172,7 +177,26 @@ impl WorkloadConfig {
         self.check_paths()?;
         field("limits", &[], self.limits.check())?;
         field("needs", &[], self.needs.check())?;
-        field("needs", &[], self.needs.within(&self.limits))
+        field("needs", &[], self.needs.within(&self.limits))?;
+        self.check_gpu()
+    }
+
+    fn check_gpu(&self) -> Result<(), ConfigError> {
+        let Some(gpu) = &self.gpu else {
+            return Ok(());
+        };
+        if self.deterministic {
+            let refused = Err("a deterministic job cannot use a GPU");
+            return field::<(), _>("gpu", &[], refused);
+        }
+        let checked = gpu.check();
+        checked.or_else(|(key, name, reason)| {
+            let mut steps = vec![Step::Key(key.to_owned())];
+            if key == "limits" {
+                steps.push(Step::Key(name.to_owned()));
+            }
+            field::<(), _>("gpu", &steps, Err(reason))
+        })
     }
 
     fn check_text(&self) -> Result<(), ConfigError> {

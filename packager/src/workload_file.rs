@@ -34,6 +34,11 @@
 //!
 //! [needs]                           # the same names: with less it cannot run
 //! memory = "64 MiB"
+//!
+//! [gpu]                             # it uses one
+//! optional = true                   # default: false
+//! features = ["shader-f16"]
+//! limits = { max_buffer_size = 1073741824 }
 //! ```
 
 use std::collections::BTreeMap;
@@ -46,6 +51,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::{self, ConfigError, FieldPath, Mount, Step, WorkloadConfig};
+use crate::gpu::GpuDemand;
 use crate::limits::Limits;
 use crate::quantity;
 
@@ -123,6 +129,7 @@ struct Document {
     limits: LimitsTable,
     #[serde(default)]
     needs: LimitsTable,
+    gpu: Option<GpuDemand>,
     description: Option<String>,
     licenses: Option<String>,
     source: Option<String>,
@@ -275,6 +282,7 @@ impl From<Document> for WorkloadFile {
                 deterministic: document.deterministic,
                 limits: document.limits.into(),
                 needs: document.needs.into(),
+                gpu: document.gpu,
             },
             name: document.name,
             version: document.version,

@@ -96,6 +96,29 @@ fn a_project_is_a_workload() {
     assert_eq!(workload.config.limits.wall_time.unwrap().as_secs(), 3600);
 }
 
+/// What is declared of a GPU is in the config, under a digest of its own.
+#[test]
+fn a_project_with_a_gpu_says_so() {
+    let (directory, store) = store();
+    project(directory.path());
+    let without = pack(directory.path(), &store).unwrap().digest;
+    let file = directory.path().join("workload.toml");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    text.push_str("\n[gpu]\noptional = true\nfeatures = [\"subgroups\", \"shader-f16\"]\n");
+    text.push_str("limits = { max_buffer_size = 1073741824 }\n");
+    std::fs::write(&file, text).unwrap();
+    let packed = pack(directory.path(), &store).unwrap();
+    assert_ne!(packed.digest, without);
+    golden_artifact("gpu-workload", &store, &packed);
+    let gpu = store
+        .workload("team/nbody:1.0")
+        .unwrap()
+        .config
+        .gpu
+        .unwrap();
+    assert!(gpu.optional && gpu.features.len() == 2);
+}
+
 #[test]
 fn the_same_inputs_give_the_same_digest_anywhere() {
     let digests = [(); 2].map(|()| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use wherry_packager::{Mount, WorkloadFile, WorkloadFileError};
+use wherry_packager::{GpuDemand, Mount, WorkloadFile, WorkloadFileError};
 
 const FULL: &str = r#"
 name = "team/nbody"
@@ -75,6 +75,42 @@ fn the_least() {
     let file = WorkloadFile::parse("name='a'\nversion='1'\nmodule='a.wasm'").unwrap();
     assert_eq!(file.config.scratch, "/");
     assert!(file.config.args.is_empty() && file.config.limits.memory.is_none());
+}
+
+/// `[gpu]` alone says that one is used; a file without it says nothing.
+#[test]
+fn a_gpu_is_declared() {
+    let with = |table: &str| WorkloadFile::parse(&format!("{FULL}\n{table}"));
+    assert_eq!(with("").unwrap().config.gpu, None);
+    let plain = with("[gpu]").unwrap().config.gpu.unwrap();
+    assert_eq!(plain, GpuDemand::default());
+    let table = "[gpu]\noptional = true\nfeatures = [\"shader-f16\"]\nlimits = { max_buffer_size = 1073741824 }";
+    let all = with(table).unwrap().config.gpu.unwrap();
+    assert!(all.optional && all.features.contains("shader-f16"));
+    assert_eq!(all.limits["max_buffer_size"], 1 << 30);
+    for (table, parts) in [
+        (
+            "[gpu]\nfeatures = [\"antigravity\"]",
+            ["gpu.features", "`antigravity`"],
+        ),
+        (
+            "[gpu.limits]\nmax_speed = 3",
+            ["line 30, column 13", "`max_speed`"],
+        ),
+        (
+            "[gpu.limits]\nmax_bind_groups = 4294967296",
+            ["gpu.limits.max_bind_groups", "4294967296"],
+        ),
+        ("[gpu]\nname = \"llvmpipe\"", ["line 30", "`name`"]),
+    ] {
+        let refused = with(table).unwrap_err().to_string();
+        for part in parts {
+            assert!(refused.contains(part), "`{refused}` does not say `{part}`");
+        }
+    }
+    let deterministic = format!("deterministic = true\n{FULL}\n[gpu]");
+    let refused = WorkloadFile::parse(&deterministic).unwrap_err().to_string();
+    assert!(refused.contains("deterministic"), "{refused}");
 }
 
 /// The error for [`FULL`] with `from` replaced by `to`.

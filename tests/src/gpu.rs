@@ -53,9 +53,15 @@ impl Driver {
         verb: &str,
         arguments: impl IntoIterator<Item = A>,
     ) -> Command {
-        let mut command = home.command([verb, &format!("--gpu={}", self.name)]);
+        let mut command = self.plain(home, verb);
+        command.arg(format!("--gpu={}", self.name)).args(arguments);
+        command
+    }
+
+    /// `wherry VERB` on a machine with this driver and no other, which nobody asks for.
+    pub fn plain(&self, home: &Home, verb: &str) -> Command {
+        let mut command = home.command([verb]);
         self.choose(&mut command, Path::new(&home.directory()));
-        command.args(arguments);
         command
     }
 

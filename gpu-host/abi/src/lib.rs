@@ -16,6 +16,7 @@ mod device;
 mod format;
 #[cfg(target_arch = "wasm32")]
 pub mod imports;
+mod names;
 mod pipeline;
 mod resource;
 mod status;

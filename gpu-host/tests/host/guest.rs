@@ -265,7 +265,9 @@ pub(crate) fn restore(
     settings: Settings,
     store: &Store,
 ) -> Result<Gpu, Error> {
-    Gpu::restore(state, used, settings, Box::new(|| false), store)
+    let mut gpu = Gpu::resumed(state, used, settings, Box::new(|| false))?;
+    gpu.restore(state, store)?;
+    Ok(gpu)
 }
 
 pub(crate) fn dispatch(pipeline: Handle, group: Handle, x: u32) -> Vec<Command> {

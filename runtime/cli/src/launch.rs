@@ -440,19 +440,20 @@ impl Report<'_> {
                 exit::TRAPPED
             }
             Ending::Suspended(reason, checkpoint) => {
-                let limit = matches!(reason, Reason::CpuTime | Reason::WallTime);
+                let time_limit = match reason {
+                    Reason::CpuTime => Some("cpu-time"),
+                    Reason::GpuTime => Some("gpu-time"),
+                    Reason::WallTime => Some("wall-time"),
+                    _ => None,
+                };
+                let limit = time_limit.is_some();
                 let outcome = if limit { "time-limit" } else { "checkpointed" };
                 let exit = if limit {
                     exit::TIME_LIMIT
                 } else {
                     exit::CHECKPOINTED
                 };
-                if limit {
-                    let limit = if *reason == Reason::CpuTime {
-                        "cpu-time"
-                    } else {
-                        "wall-time"
-                    };
+                if let Some(limit) = time_limit {
                     self.events.emit("limit-reached", json!({ "limit": limit }));
                 }
                 self.result(outcome, exit, json!({ "checkpoint": checkpoint }));

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use wherry_engine::{Limits, Quota};
+use wherry_gpu_host as gpu;
 use wherry_node::{MountRecord, Sensors};
 use wherry_packager::{Demands, Digest, WorkloadConfig};
 use wherry_policy::{
-    Amounts, Grant, Item, Limit, MountRequest, Origin, Policy, Request, Verdict, grant,
+    Adapter, Amounts, GpuRequest, Grant, Item, Limit, MountRequest, Origin, Policy, Request,
+    Verdict, grant,
 };
 use wherry_trust::Unsigned;
 
@@ -149,7 +151,7 @@ impl NodePolicy {
             asks: amounts(&config.limits),
             needs,
             mounts: Vec::new(),
-            gpu: demands.gpu,
+            gpu: demands.gpu.then(GpuRequest::default),
         }
     }
 
@@ -193,6 +195,24 @@ impl NodePolicy {
                 });
             }
         }
+    }
+
+    /// The GPU that a job is lent of what it asks for: no more than is granted.
+    pub(crate) fn lend_gpu(
+        &self,
+        wanted: Option<&gpu::Settings>,
+        grant: &Grant,
+    ) -> Option<gpu::Settings> {
+        let mut lent = wanted.filter(|_| grant.gpu)?.clone();
+        lent.adapter.hardware_only = self.policy.adapter == Adapter::Hardware;
+        // An operator who writes so has thought of drivers on the CPU.
+        lent.adapter.allow_cpu |= self.file.is_some() && self.policy.adapter == Adapter::Any;
+        let bytes = grant.limit(Item::GpuMemory).at_most();
+        lent.quota.bytes = lent.quota.bytes.min(bytes.unwrap_or(u64::MAX));
+        let time = grant.limit(Item::GpuTime).at_most();
+        let time = time.map(std::time::Duration::from_millis);
+        lent.quota.gpu_time = lent.quota.gpu_time.into_iter().chain(time).min();
+        Some(lent)
     }
 
     /// The smallest step that a job sees its clocks make, in nanoseconds.
@@ -285,19 +305,6 @@ pub(crate) fn engine_limits(grant: &Grant) -> Limits {
             log_bytes: amount(Item::Log),
         },
     }
-}
-
-/// What a job is lent of a GPU, no more than is granted.
-pub(crate) fn restrict_gpu(settings: &mut Option<wherry_gpu_host::Settings>, grant: &Grant) {
-    let Some(settings) = settings else {
-        return;
-    };
-    let quota = &mut settings.quota;
-    let bytes = grant.limit(Item::GpuMemory).at_most();
-    quota.bytes = quota.bytes.min(bytes.unwrap_or(u64::MAX));
-    let time = grant.limit(Item::GpuTime).at_most();
-    let time = time.map(std::time::Duration::from_millis);
-    quota.gpu_time = quota.gpu_time.into_iter().chain(time).min();
 }
 
 /// The text of a policy file.

@@ -59,7 +59,7 @@ impl Control {
         self.request(Reason::Killed);
     }
 
-    fn request(&self, reason: Reason) {
+    pub(crate) fn request(&self, reason: Reason) {
         self.0.raise(&mut self.0.lock(), reason);
     }
 

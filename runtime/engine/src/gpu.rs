@@ -3,16 +3,22 @@
 use std::time::Duration;
 
 use wasmtime::{Caller, Linker, Val};
-use wherry_gpu_host::{Fault, Gpu, GpuState, Settings, Usage, for_each_gpu_function};
+use wherry_gpu_host::{Fault, Gpu, GpuState, Interrupted, Usage, for_each_gpu_function};
 use wherry_instrument::UNWINDING;
 use wherry_snapshot::{self as snapshot, BlobSink, BlobSource, Contents};
-use wherry_wasi::Interrupt;
 
 use crate::host::Host;
-use crate::{Error, Module};
+use crate::instance::Instance;
+use crate::{Control, Error, Module, Reason};
 
 /// Module name under which programs import the GPU host.
 pub(crate) const MODULE: &str = "wherry_gpu";
+
+/// The GPU of a job, and what stops the job when its time on it is up.
+pub(crate) struct JobGpu {
+    gpu: Gpu,
+    control: Control,
+}
 
 macro_rules! define_functions {
     ($($name:literal $method:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {
@@ -47,12 +53,18 @@ fn call<T: Default>(
         Some(memory) => memory.data_and_store_mut(&mut caller),
         None => (&mut [], caller.data_mut()),
     };
-    let Some(gpu) = &mut host.gpu else {
+    let Some(JobGpu { gpu, control }) = &mut host.gpu else {
         return Err(wasmtime::Error::msg("the instance was replaced"));
     };
-    match function(gpu, memory) {
+    gpu.limit_memory(host.limiter.left_for_gpu());
+    let result = function(gpu, memory);
+    host.limiter.gpu = gpu.bytes();
+    match result {
         Ok(result) => Ok(result),
-        Err(Fault::Interrupted) => {
+        Err(fault @ (Fault::Interrupted | Fault::GpuTime)) => {
+            if matches!(fault, Fault::GpuTime) {
+                control.request(Reason::GpuTime);
+            }
             let state = caller.data().state;
             let state = state.ok_or_else(|| wasmtime::Error::msg("interrupted too early"))?;
             state.set(&mut caller, Val::I32(UNWINDING))?;
@@ -65,10 +77,10 @@ fn call<T: Default>(
 /// The GPU of a program that starts, if it uses one.
 pub(crate) fn start(
     module: &Module,
-    settings: Option<Settings>,
+    settings: &crate::Settings,
     deterministic: bool,
-    interrupt: Interrupt,
-) -> Result<Option<Gpu>, Error> {
+    control: &Control,
+) -> Result<Option<JobGpu>, Error> {
     if !module.uses_gpu() {
         return Ok(None);
     }
@@ -77,43 +89,89 @@ pub(crate) fn start(
             what: "a GPU".to_owned(),
         });
     }
-    let settings = settings.ok_or(Error::NoGpu)?;
-    let interrupted = Box::new(move || interrupt.is_raised());
-    Ok(Some(Gpu::new(settings, interrupted)?))
+    let gpu = match &settings.gpu {
+        None if settings.gpu_optional => Gpu::absent("none is lent".to_owned()),
+        None => return Err(Error::NoGpu),
+        Some(lent) => match Gpu::new(lent.clone(), interrupted(control)) {
+            Err(error) if settings.gpu_optional => Gpu::absent(error.to_string()),
+            gpu => gpu?,
+        },
+    };
+    Ok(Some(JobGpu::new(gpu, control)))
 }
 
-/// The GPU of a program that goes on.
+/// The GPU of a program that goes on, without its objects. One that was started without goes on
+/// without.
 pub(crate) fn resume(
+    module: &Module,
     contents: &Contents,
-    settings: Option<Settings>,
-    interrupt: Interrupt,
-    source: &dyn BlobSource,
-) -> Result<Option<Gpu>, Error> {
-    let Some(saved) = &contents.gpu else {
-        return Ok(None);
+    settings: &crate::Settings,
+    control: &Control,
+) -> Result<Option<JobGpu>, Error> {
+    let gpu = match &contents.gpu {
+        None if !module.uses_gpu() => return Ok(None),
+        None => Gpu::absent("the job was started without".to_owned()),
+        Some(saved) => {
+            let used = Duration::from_nanos(saved.used_ns);
+            let lent = settings.gpu.clone().ok_or(Error::NoGpu)?;
+            Gpu::resumed(&gpu_state(saved)?, used, lent, interrupted(control))?
+        }
     };
-    let state = gpu_state(saved)?;
-    let used = Duration::from_nanos(saved.used_ns);
-    let settings = settings.ok_or(Error::NoGpu)?;
-    let interrupted = Box::new(move || interrupt.is_raised());
-    let gpu = Gpu::restore(&state, used, settings, interrupted, source)?;
-    Ok(Some(gpu))
+    Ok(Some(JobGpu::new(gpu, control)))
 }
 
-/// What the program has on the GPU, for a checkpoint.
-pub(crate) fn save(
-    gpu: Option<&mut Gpu>,
-    sink: &mut dyn BlobSink,
-) -> Result<Option<snapshot::Gpu>, Error> {
-    let Some(gpu) = gpu else {
-        return Ok(None);
-    };
-    let state = gpu.save(sink)?;
-    let Usage { time, .. } = gpu.usage();
-    Ok(Some(snapshot::Gpu {
-        state: postcard::to_stdvec(&state).map_err(std::io::Error::other)?,
-        used_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
-    }))
+fn interrupted(control: &Control) -> Interrupted {
+    let interrupt = control.interrupt();
+    Box::new(move || interrupt.is_raised())
+}
+
+impl JobGpu {
+    fn new(gpu: Gpu, control: &Control) -> Self {
+        JobGpu {
+            gpu,
+            control: control.clone(),
+        }
+    }
+
+    /// Why the program finds no GPU, if it finds none.
+    pub(crate) fn why_absent(&self) -> Option<&str> {
+        self.gpu.why_absent()
+    }
+
+    /// What the job has used of it, if it has one.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let has_one = self.gpu.why_absent().is_none();
+        has_one.then(|| self.gpu.usage())
+    }
+
+    /// Makes the objects of a checkpoint, within what the job may have of memory.
+    pub(crate) fn restore(
+        mut self,
+        contents: &Contents,
+        instance: &mut Instance,
+        source: &dyn BlobSource,
+    ) -> Result<Self, Error> {
+        if let Some(saved) = &contents.gpu {
+            let limiter = &mut instance.store.data_mut().limiter;
+            self.gpu.limit_memory(limiter.left_for_gpu());
+            self.gpu.restore(&gpu_state(saved)?, source)?;
+            limiter.gpu = self.gpu.bytes();
+        }
+        Ok(self)
+    }
+
+    /// What the program has on the GPU, for a checkpoint.
+    pub(crate) fn save(&mut self, sink: &mut dyn BlobSink) -> Result<Option<snapshot::Gpu>, Error> {
+        if self.why_absent().is_some() {
+            return Ok(None);
+        }
+        let state = self.gpu.save(sink)?;
+        let Usage { time, .. } = self.gpu.usage();
+        Ok(Some(snapshot::Gpu {
+            state: postcard::to_stdvec(&state).map_err(std::io::Error::other)?,
+            used_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+        }))
+    }
 }
 
 /// The state of the GPU host in a checkpoint.

@@ -1,8 +1,8 @@
 //! The functions that a program can call, and the limits of what it can allocate.
 
+use crate::gpu::JobGpu;
 use crate::settings::{Exhausted, LimitObserver};
 use wasmtime::{Caller, Global, Linker, Memory, ResourceLimiter, Val};
-use wherry_gpu_host::Gpu;
 use wherry_instrument::UNWINDING;
 use wherry_wasi::{Fault, Wasi, for_each_function};
 
@@ -14,7 +14,7 @@ pub(crate) struct Host {
     /// `None` only in an instance that another one has replaced.
     pub(crate) wasi: Option<Wasi>,
     /// `None` if the program uses none.
-    pub(crate) gpu: Option<Gpu>,
+    pub(crate) gpu: Option<JobGpu>,
     pub(crate) limiter: Limiter,
     /// The exported `memory`, which the functions of preview 1 work on.
     pub(crate) memory: Option<Memory>,
@@ -79,12 +79,14 @@ fn call(
     }
 }
 
-/// Counts the bytes of memories and tables, and refuses what is too much: growing then
-/// fails in the guest, as it would on a machine without more memory.
+/// Counts the bytes of memories and tables, and of the GPU, and refuses what is too much: growing
+/// then fails in the guest, as it would on a machine without more memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Limiter {
     pub(crate) limit: u64,
     pub(crate) used: u64,
+    /// Buffers and textures of the GPU.
+    pub(crate) gpu: u64,
     /// Whether it ends the job when the host has not the memory that the limit allows: a
     /// program that is told so would go another way than on a larger machine.
     pub(crate) must_grow: bool,
@@ -100,10 +102,15 @@ const MAX_TABLE_ELEMENTS: usize = 10_000_000;
 pub(crate) const ELEMENT_BYTES: u64 = 8;
 
 impl Limiter {
+    /// What buffers and textures may have together.
+    pub(crate) fn left_for_gpu(&self) -> u64 {
+        self.limit.saturating_sub(self.used)
+    }
+
     fn grow(&mut self, current: usize, desired: usize, size: u64) -> bool {
         let bytes = (desired.saturating_sub(current) as u64).saturating_mul(size);
         let wanted = self.used.saturating_add(bytes);
-        let granted = wanted <= self.limit;
+        let granted = wanted.saturating_add(self.gpu) <= self.limit;
         if granted {
             self.used = wanted;
         } else if !std::mem::replace(&mut self.told, true) {

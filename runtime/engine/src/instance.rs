@@ -77,6 +77,7 @@ impl Instance {
         let unlimited = Limiter {
             limit: u64::MAX,
             used: 0,
+            gpu: 0,
             must_grow: false,
             observer: LimitObserver::default(),
             told: false,
@@ -102,6 +103,7 @@ impl Instance {
         host.limiter = Limiter {
             limit,
             used,
+            gpu: 0,
             must_grow: form.deterministic,
             observer: limits.observer.clone(),
             told: false,

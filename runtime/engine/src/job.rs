@@ -15,6 +15,7 @@ use wherry_wasi::{QuotaObserver, Wasi, WasiConfig, WasiState};
 use crate::checkpoint::{Capture, Checkpoint, Extent, History};
 use crate::control::{Allowance, Clocks};
 use crate::engine::Form;
+use crate::gpu::JobGpu;
 use crate::instance::{Instance, MemoryLimit};
 use crate::{
     Command, Control, Error, Exhausted, LimitObserver, Module, Outcome, Reason, Settings, capture,
@@ -61,14 +62,14 @@ impl Job {
         control: &Control,
     ) -> Result<Self, Error> {
         let profile = profile::of_new(&command, &settings)?;
+        // What is lacking is said before anything is compiled.
+        let gpu = gpu::start(module, &settings, profile.is_some(), control)?;
         let form = form(false, settings.countdown, profile);
         let memory_limit = memory_limit(settings.limits.memory_bytes, &settings);
         let mut instance = Instance::new(module, form, &memory_limit)?;
         let (countdown, key) = (settings.countdown, settings.key.clone());
         let manifest = command.manifest;
         let portable = portable_settings(&command, &settings);
-        let gpu = settings.gpu.clone();
-        let gpu = gpu::start(module, gpu, profile.is_some(), control.interrupt())?;
         let usage = Usage {
             quota: settings.limits.quota,
             ..Usage::default()
@@ -109,6 +110,7 @@ impl Job {
         check_mounts(&contents.settings, &settings)?;
         let limits = or_saved(limits_of(&settings), contents.settings.limits);
         let profile = profile::of_resumed(contents, &settings)?;
+        let gpu = gpu::resume(module, contents, &settings, control)?;
         let form = form(true, settings.countdown, profile);
         let memory_limit = memory_limit(limits.memory_bytes, &settings);
         let mut instance = Instance::new(module, form, &memory_limit)?;
@@ -120,8 +122,8 @@ impl Job {
             deterministic: profile.map(|profile| profile.start_time),
             ..Command::default()
         };
-        let gpu = settings.gpu.clone();
-        let gpu = gpu::resume(contents, gpu, control.interrupt(), checkpoint)?;
+        let restore = |gpu: JobGpu| gpu.restore(contents, &mut instance, checkpoint);
+        let gpu = gpu.map(restore).transpose()?;
         let before = contents.usage.unwrap_or_default();
         let usage = Usage {
             quota: settings.limits.quota.or(before.quota),
@@ -229,7 +231,8 @@ impl Job {
             (None, None) => Writer::new(out)?,
         };
         let wasi = self.instance.wasi()?.save(&mut writer)?;
-        let gpu = gpu::save(self.instance.store.data_mut().gpu.as_mut(), &mut writer)?;
+        let gpu = self.instance.store.data_mut().gpu.as_mut();
+        let gpu = gpu.map(|gpu| gpu.save(&mut writer)).transpose()?.flatten();
         let sequence = self.lineage.sequence.saturating_add(1);
         let contents = Contents {
             workload: self.workload(),
@@ -293,7 +296,14 @@ impl Job {
     #[must_use]
     pub fn gpu_usage(&self) -> Option<wherry_gpu_host::Usage> {
         let gpu = self.instance.store.data().gpu.as_ref();
-        gpu.map(wherry_gpu_host::Gpu::usage)
+        gpu.and_then(JobGpu::usage)
+    }
+
+    /// Why a program that can do without a GPU finds none, if it looks for one.
+    #[must_use]
+    pub fn why_no_gpu(&self) -> Option<&str> {
+        let gpu = self.instance.store.data().gpu.as_ref();
+        gpu.and_then(JobGpu::why_absent)
     }
 
     /// What the job has used over its whole life.
@@ -363,9 +373,9 @@ impl Job {
             restore::execution(&mut instance, &execution)?;
         }
         let before = self.instance.store.data_mut();
-        let (wasi, gpu) = (before.wasi.take(), before.gpu.take());
+        let (wasi, gpu, bytes) = (before.wasi.take(), before.gpu.take(), before.limiter.gpu);
         let host = instance.store.data_mut();
-        (host.wasi, host.gpu) = (wasi, gpu);
+        (host.wasi, host.gpu, host.limiter.gpu) = (wasi, gpu, bytes);
         self.instance = instance;
         Ok(())
     }

@@ -28,6 +28,8 @@ pub enum Reason {
     Checkpoint,
     /// The limit of CPU time is reached.
     CpuTime,
+    /// The limit of GPU time is reached.
+    GpuTime,
     /// The limit of wall time is reached.
     WallTime,
     /// Someone wants the job to end.
@@ -40,6 +42,7 @@ impl fmt::Display for Reason {
             Reason::Countdown => "the countdown of safepoints ended",
             Reason::Checkpoint => "a checkpoint was requested",
             Reason::CpuTime => "the limit of CPU time was reached",
+            Reason::GpuTime => "the limit of GPU time was reached",
             Reason::WallTime => "the limit of wall time was reached",
             Reason::Killed => "the job was killed",
         })

@@ -71,6 +71,8 @@ pub struct Settings {
     pub limits: Limits,
     /// A GPU, if the job may use one: a program that does not has none.
     pub gpu: Option<wherry_gpu_host::Settings>,
+    /// Whether a program that uses a GPU is started without one if there is none for it.
+    pub gpu_optional: bool,
     /// What checkpoints are encrypted with. A job that is resumed from one that is encrypted
     /// keeps its key if there is none here.
     pub key: Option<Key>,
@@ -93,6 +95,7 @@ impl Settings {
             stdio,
             limits: Limits::default(),
             gpu: None,
+            gpu_optional: false,
             key: None,
             countdown: None,
             clock_resolution: 1,
@@ -104,7 +107,8 @@ impl Settings {
 /// Limits over the whole life of a job; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of all linear memories and tables together. Growing beyond fails in the guest.
+    /// Bytes of all linear memories and tables, and of buffers and textures of the GPU, together.
+    /// Growing beyond fails in the guest.
     pub memory_bytes: Option<u64>,
     /// Wall time of running (time spent as a file does not count). The job is stopped.
     pub wall: Option<Duration>,

@@ -30,6 +30,9 @@ pub struct Record {
     pub args: Vec<String>,
     /// Directories of the host that the job has.
     pub mounts: Vec<MountRecord>,
+    /// The GPU that it asks for, if it uses one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<wherry_gpu_host::Settings>,
     /// Name of the scratch directory for the guest, if the job has one.
     pub scratch: Option<String>,
     /// When the job was started, in milliseconds since 1970.
@@ -204,6 +207,7 @@ impl Record {
             manifest: None,
             args,
             mounts: Vec::new(),
+            gpu: None,
             scratch: None,
             created: since,
             status: Status::running(),

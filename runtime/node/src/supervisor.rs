@@ -231,7 +231,7 @@ impl Supervisor<'_, '_, '_> {
     fn due(&self, reason: Reason) -> Option<CheckpointRequest> {
         let go_on = match reason {
             Reason::Countdown => self.plan.go_on || self.plan.every.is_some(),
-            Reason::CpuTime | Reason::WallTime => false,
+            Reason::CpuTime | Reason::GpuTime | Reason::WallTime => false,
             Reason::Checkpoint | Reason::Killed => return None,
         };
         Some(CheckpointRequest {

@@ -16,6 +16,8 @@ pub struct Grant {
     limits: [Limit; Item::ALL.len()],
     /// The directories that it gets.
     pub mounts: Vec<Mount>,
+    /// Whether it gets a GPU.
+    pub gpu: bool,
 }
 
 /// One decision.
@@ -74,13 +76,16 @@ pub fn grant(request: &Request, policy: &Policy) -> Grant {
         rows: vec![origin(request, policy), signature(request)],
         limits: policy.limits,
         mounts: Vec::new(),
+        gpu: false,
     };
     for item in Item::ALL {
         let (limit, row) = amount(item, request, policy);
         grant.limits[item as usize] = limit;
         grant.rows.push(row);
     }
-    grant.rows.push(gpu(request, policy, &grant));
+    let row = gpu(request, policy, &grant);
+    grant.gpu = request.gpu.is_some() && row.verdict == Verdict::Granted;
+    grant.rows.push(row);
     for wanted in &request.mounts {
         let (mount, row) = directory(wanted, policy);
         grant.mounts.extend(mount);
@@ -188,7 +193,14 @@ fn amount(item: Item, request: &Request, policy: &Policy) -> (Limit, Row) {
             Some(asked) if Limit::AtMost(asked) <= says => "more than it asks for",
             _ => "more than the policy grants",
         };
-        (Verdict::Refused, format!("the job needs {needed}, {why}"))
+        // Without the GPU it does not need its memory either.
+        let can_do_without = item.table() == "gpu" && !request.needs_gpu();
+        let verdict = if can_do_without {
+            Verdict::Reduced
+        } else {
+            Verdict::Refused
+        };
+        (verdict, format!("the job needs {needed}, {why}"))
     } else {
         match asked {
             Some(asked) if Limit::AtMost(asked) <= says => {
@@ -215,21 +227,35 @@ fn amount(item: Item, request: &Request, policy: &Policy) -> (Limit, Row) {
 
 fn gpu(request: &Request, policy: &Policy, grant: &Grant) -> Row {
     let says = Amount::text(policy.adapter.as_str());
-    if !request.gpu {
+    let Some(wanted) = &request.gpu else {
         return gate("gpu", Amount::Nothing, says, true, "it uses none");
+    };
+    let mut asked = "an adapter".to_owned();
+    if !wanted.beyond.is_empty() {
+        asked = format!("{asked} with {}", wanted.beyond.join(", "));
     }
-    let asked = Amount::text("an adapter");
-    let nothing = [Item::GpuMemory, Item::GpuTime]
-        .into_iter()
-        .find(|item| grant.limit(*item) == Limit::AtMost(0));
-    match (policy.adapter, nothing) {
-        (Adapter::None, _) => gate("gpu", asked, says, false, "`adapter` in [gpu] is \"none\""),
-        (_, Some(item)) => {
-            let why = format!("`{}` in [gpu] grants none", item.key());
-            gate("gpu", asked, says, false, &why)
+    let asked = Amount::Text(asked);
+    let too_little = [Item::GpuMemory, Item::GpuTime].into_iter().find(|item| {
+        let needed = request.needs.of(*item).unwrap_or(0).max(1);
+        grant.limit(*item) < Limit::AtMost(needed)
+    });
+    let refused = match (policy.adapter, too_little) {
+        (Adapter::None, _) => "`adapter` in [gpu] is \"none\"".to_owned(),
+        (_, Some(item)) if grant.limit(item) == Limit::AtMost(0) => {
+            format!("`{}` in [gpu] grants none", item.key())
         }
-        (_, None) => gate("gpu", asked, says, true, "`adapter` in [gpu] allows it"),
+        (_, Some(item)) => format!("it needs more {} than is granted", item.name()),
+        (_, None) => return gate("gpu", asked, says, true, "`adapter` in [gpu] allows it"),
+    };
+    if wanted.optional {
+        let why = format!("{refused}; the job can do without");
+        let verdict = Verdict::Reduced;
+        return Row {
+            verdict,
+            ..gate("gpu", asked, says, false, &why)
+        };
     }
+    gate("gpu", asked, says, false, &refused)
 }
 
 /// The directory that the job gets, if it gets one.

@@ -28,4 +28,4 @@ pub use item::{Item, Limit, Unit};
 pub use policy::{
     Adapter, Checkpoints, Hours, Mount, Pattern, Policy, Signal, SignalSource, When, Who,
 };
-pub use request::{Amounts, MountRequest, Origin, Request};
+pub use request::{Amounts, GpuRequest, MountRequest, Origin, Request};

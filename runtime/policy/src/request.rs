@@ -19,8 +19,24 @@ pub struct Request {
     pub needs: Amounts,
     /// Directories that it wants to see.
     pub mounts: Vec<MountRequest>,
-    /// Whether it uses a GPU.
-    pub gpu: bool,
+    /// The GPU that it uses, if it uses one.
+    pub gpu: Option<GpuRequest>,
+}
+
+impl Request {
+    /// Whether it cannot run without a GPU.
+    pub(crate) fn needs_gpu(&self) -> bool {
+        self.gpu.as_ref().is_some_and(|gpu| !gpu.optional)
+    }
+}
+
+/// A GPU that a job uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GpuRequest {
+    /// Whether the job can do without.
+    pub optional: bool,
+    /// What it declares beyond the portable profile, in words.
+    pub beyond: Vec<String>,
 }
 
 /// Where a workload comes from.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use wherry_policy::{
-    Adapter, Amounts, Item, Limit, MountRequest, Origin, Policy, Request, Verdict, grant,
+    Adapter, Amounts, GpuRequest, Item, Limit, MountRequest, Origin, Policy, Request, Verdict,
+    grant,
 };
 
 const EXAMPLE: &str = include_str!("../example.toml");
@@ -95,7 +96,7 @@ fn what_cannot_fit_is_refused_with_numbers() {
 #[test]
 fn a_gpu_needs_an_adapter_memory_and_time() {
     let mut request = welcome();
-    request.gpu = true;
+    request.gpu = Some(GpuRequest::default());
     assert_eq!(row(&request, &example(), "gpu").0, Verdict::Granted);
     let none = Policy::parse("[gpu]\nadapter = \"any\"\ntime = \"1m\"").unwrap();
     let (verdict, reason) = row(&request, &none, "gpu");
@@ -105,6 +106,38 @@ fn a_gpu_needs_an_adapter_memory_and_time() {
         row(&request, &Policy::deny_all(), "gpu").0,
         Verdict::Refused
     );
+    request.gpu = Some(GpuRequest {
+        optional: false,
+        beyond: vec!["shader-f16".to_owned()],
+    });
+    let granted = grant(&request, &example());
+    assert!(granted.gpu && granted.fits());
+    let asked = granted.rows.iter().find(|row| row.item == "gpu").unwrap();
+    assert_eq!(asked.request.to_string(), "an adapter with shader-f16");
+}
+
+/// Whoever can do without a GPU runs without, also where it would get less than it needs of it.
+#[test]
+fn an_optional_gpu_is_left_out() {
+    let mut request = welcome();
+    request.gpu = Some(GpuRequest {
+        optional: true,
+        ..GpuRequest::default()
+    });
+    assert!(grant(&request, &example()).gpu);
+    let mut none = example();
+    none.adapter = Adapter::None;
+    let without = grant(&request, &none);
+    assert!(without.fits() && !without.gpu);
+    let (verdict, reason) = row(&request, &none, "gpu");
+    assert_eq!(verdict, Verdict::Reduced);
+    assert!(reason.contains("can do without"), "{reason}");
+
+    request.needs = request.needs.with(Item::GpuMemory, Some(1 << 50));
+    let without = grant(&request, &example());
+    assert!(without.fits() && !without.gpu);
+    request.gpu = Some(GpuRequest::default());
+    assert!(!grant(&request, &example()).fits());
 }
 
 fn wants(guest: &str, host: Option<&str>, required: bool) -> Request {

@@ -2,10 +2,12 @@
 
 use clap::Args;
 use serde_json::json;
-use wherry_policy::grant;
+use wherry_gpu_host::{Adapter, Settings};
+use wherry_policy::{Amount, Row, Verdict, grant};
 
 use super::Context;
 use crate::exit;
+use crate::gpu::GpuArgs;
 use crate::launch::LimitArgs;
 use crate::mounts::{self, DirArg};
 use crate::output::table;
@@ -30,6 +32,8 @@ pub(crate) struct Explain {
     limits: LimitArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+    #[command(flatten)]
+    gpu: GpuArgs,
     /// What would be run
     #[arg(value_name = "REF|MODULE.wasm|DIR", help_heading = "Arguments")]
     workload: String,
@@ -41,14 +45,22 @@ impl Explain {
         let runnable = workload::load(&context.home, &self.workload)?;
         let mut request = node.request(runnable.origin, &runnable.config, &runnable.wasm);
         node.find_signer(&context.home, runnable.manifest.as_ref(), &mut request)?;
-        request.asks = self.limits.asks(request.asks);
+        request.asks = self.gpu.asks(self.limits.asks(request.asks));
+        let gpu = self.gpu.wanted(&runnable.config)?;
+        if request.gpu.is_some() {
+            request.gpu = self.gpu.request(&runnable.config, gpu.as_ref());
+        }
         let lent = mounts::records(&self.dir)?;
         request.mounts = mount_requests(&lent);
         let wanted = mounts_wanted(&runnable.config);
         let is_lent = |guest: &str| lent.iter().any(|mount| mount.guest == guest);
         let others = wanted.into_iter().filter(|mount| !is_lent(&mount.guest));
         request.mounts.extend(others);
-        let grant = grant(&request, &node.policy);
+        let mut grant = grant(&request, &node.policy);
+        if let Some(asked) = request.gpu.filter(|_| grant.gpu) {
+            let lent = node.lend_gpu(gpu.as_ref(), &grant);
+            grant.rows.push(adapter(lent.as_ref(), asked.optional));
+        }
         let rows = grant.rows.iter().map(|row| {
             vec![
                 row.item.clone(),
@@ -70,5 +82,31 @@ impl Explain {
         });
         context.output.result(&value, text)?;
         Ok(if grant.fits() { 0 } else { exit::POLICY })
+    }
+}
+
+/// Whether this machine has the GPU that the job is lent.
+fn adapter(lent: Option<&Settings>, optional: bool) -> Row {
+    let found = match lent {
+        None => Err("none is lent: neither --gpu nor the workload asks for one".to_owned()),
+        Some(lent) => Adapter::suitable(lent).map_err(|error| error.to_string()),
+    };
+    let name = lent.and_then(|lent| lent.adapter.name.clone());
+    let (grant, verdict, reason) = match found {
+        Ok(adapter) => (
+            Amount::Text(adapter.name()),
+            Verdict::Granted,
+            "this machine has it".to_owned(),
+        ),
+        Err(why) if optional => (Amount::Nothing, Verdict::Reduced, why),
+        Err(why) => (Amount::Nothing, Verdict::Refused, why),
+    };
+    Row {
+        item: "adapter".to_owned(),
+        request: Amount::Text(name.unwrap_or_else(|| "any".to_owned())),
+        policy: Amount::Nothing,
+        grant,
+        verdict,
+        reason,
     }
 }

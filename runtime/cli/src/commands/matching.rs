@@ -13,6 +13,7 @@ use wherry_policy::{Adapter, Grant, Item, Limit, Policy, Request, Verdict, grant
 use super::Context;
 use crate::exit;
 use crate::failure::Refusal;
+use crate::gpu::GpuArgs;
 use crate::launch::LimitArgs;
 use crate::output::table;
 use crate::policy::{NodePolicy, mounts_wanted};
@@ -50,13 +51,18 @@ struct Candidate {
     grant: Grant,
     /// Why it does not fit.
     reasons: Vec<String>,
-    /// Of how many things it grants less than is asked for.
+    /// What the workload can do without, and the node lacks.
+    missing: Vec<String>,
+    /// Of how many things it has less than is asked for.
     reduced: usize,
 }
 
 impl Match {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<u8> {
         let runnable = workload::load(&context.home, &self.workload)?;
+        // Whoever runs it there may have to ask for the GPU.
+        let gpu = GpuArgs::default();
+        let wanted = gpu.wanted(&runnable.config)?.unwrap_or_default();
         let mut candidates = Vec::new();
         for file in &self.nodes {
             let node = read(file)?;
@@ -67,7 +73,17 @@ impl Match {
             request.may_be_unsigned = true;
             request.asks = self.limits.asks(request.asks);
             request.mounts = mounts_wanted(&runnable.config);
-            candidates.push(Candidate::new(file, node, &request, &known.policy));
+            if request.gpu.is_some() {
+                request.gpu = gpu.request(&runnable.config, Some(&wanted));
+            }
+            let policy = &known.policy;
+            candidates.push(Candidate::new(
+                file,
+                node,
+                &request,
+                &wanted.request,
+                policy,
+            ));
         }
         candidates.sort_by_key(|one| std::cmp::Reverse(one.rank()));
         let fits = candidates.iter().any(|one| one.reasons.is_empty());
@@ -82,12 +98,19 @@ impl Match {
 }
 
 impl Candidate {
-    fn new(file: &Path, node: Capabilities, request: &Request, policy: &Policy) -> Self {
+    fn new(
+        file: &Path,
+        node: Capabilities,
+        request: &Request,
+        wanted: &wherry_gpu_host::Request,
+        policy: &Policy,
+    ) -> Self {
         let grant = grant(request, policy);
         let refused = grant
             .refusals()
             .map(|row| format!("{}: {}", row.item, row.reason));
         let mut reasons: Vec<String> = refused.collect();
+        let mut missing = Vec::new();
         let needed = request.needs.of(Item::Memory).unwrap_or(0);
         if needed > node.memory.total {
             let total = node.memory.total;
@@ -95,10 +118,16 @@ impl Candidate {
                 "memory: the job needs {needed} bytes, the machine has {total}"
             ));
         }
-        let may_use_cpu = policy.adapter == Adapter::Any;
-        if request.gpu && !node.gpus.iter().any(|gpu| may_use_cpu || gpu.kind != "cpu") {
-            reasons
-                .push("gpu: the machine has no adapter that the policy lets jobs use".to_owned());
+        if grant.gpu
+            && let Err(why) = has_gpu(&node, policy, wanted)
+        {
+            let is_optional = request.gpu.as_ref().is_some_and(|gpu| gpu.optional);
+            let to = if is_optional {
+                &mut missing
+            } else {
+                &mut reasons
+            };
+            to.push(format!("gpu: {why}"));
         }
         for test in node.self_tests.iter().filter(|test| !test.passed) {
             reasons.push(format!("self-test: {}: {}", test.name, test.detail));
@@ -108,7 +137,8 @@ impl Candidate {
             .iter()
             .filter(|row| row.verdict == Verdict::Reduced);
         Candidate {
-            reduced: reduced.count(),
+            reduced: reduced.count() + missing.len(),
+            missing,
             file: file.to_owned(),
             node,
             grant,
@@ -147,9 +177,8 @@ impl Candidate {
             .rows
             .iter()
             .filter(|row| row.verdict == Verdict::Reduced);
-        let reduced: Vec<_> = reduced
-            .map(|row| format!("{} {} of {}", row.item, row.grant, row.request))
-            .collect();
+        let reduced = reduced.map(|row| format!("{} {} of {}", row.item, row.grant, row.request));
+        let reduced: Vec<_> = reduced.chain(self.missing.iter().cloned()).collect();
         if reduced.is_empty() {
             "all that is asked for".to_owned()
         } else {
@@ -190,6 +219,29 @@ impl Candidate {
             "items": self.grant.rows,
         })
     }
+}
+
+/// Whether one of the node's GPUs is such as the job wants, and the policy lets it have; if not, what
+/// the first of those lacks that it may have.
+fn has_gpu(
+    node: &Capabilities,
+    policy: &Policy,
+    wanted: &wherry_gpu_host::Request,
+) -> Result<(), String> {
+    let may_use_cpu = policy.adapter == Adapter::Any;
+    let mut lacking = None;
+    for gpu in node
+        .gpus
+        .iter()
+        .filter(|gpu| may_use_cpu || gpu.kind != "cpu")
+    {
+        match gpu.check(wanted) {
+            Ok(()) => return Ok(()),
+            Err(why) => lacking = lacking.or(Some(why.to_string())),
+        }
+    }
+    Err(lacking
+        .unwrap_or_else(|| "the machine has no adapter that the policy lets jobs use".to_owned()))
 }
 
 fn read(file: &Path) -> anyhow::Result<Capabilities> {

@@ -9,12 +9,12 @@ use anyhow::Context as _;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
-use wherry_engine::{Job, Settings};
+use wherry_engine::{Job, Settings, gpu_state};
 use wherry_node::{
     ActiveJob, ControlSocket, JobInfo, MountRecord, Record, State, open_checkpoint, state_name,
 };
 use wherry_packager::{Reference, WorkloadConfig};
-use wherry_policy::{Amounts, Grant, Item, Origin, Request};
+use wherry_policy::{Amounts, GpuRequest, Grant, Item, Origin, Request};
 use wherry_snapshot::{Contents, Key, Reader};
 use wherry_wasi::WasiState;
 
@@ -24,9 +24,7 @@ use crate::failure::Refusal;
 use crate::gpu::GpuArgs;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
-use crate::policy::{
-    NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict, restrict_gpu,
-};
+use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict};
 use crate::target::TargetArgs;
 use crate::transfer::RegistryArgs;
 use crate::workload::{self, module_of_checkpoint, text_of};
@@ -91,6 +89,8 @@ struct Ready {
     state: String,
     /// The policy under which it goes on.
     node: NodePolicy,
+    /// The GPU that it asks for.
+    gpu: Option<wherry_gpu_host::Settings>,
 }
 
 impl Resume {
@@ -199,7 +199,12 @@ impl Resume {
         let contents = reader.contents();
         launch.check(contents.profile.is_some())?;
         let node = self.policy.load(&context.home)?;
+        let gpu = self.gpu(active, contents)?;
         let mut request = self.request(&node, active, contents, &wasm);
+        request.gpu = contents.gpu.as_ref().map(|_| GpuRequest {
+            optional: false,
+            beyond: gpu.as_ref().map_or_else(Vec::new, crate::gpu::beyond),
+        });
         let manifest = active.record.manifest.as_deref();
         let manifest = manifest.and_then(|digest| digest.parse().ok());
         node.find_signer(&context.home, manifest.as_ref(), &mut request)?;
@@ -211,12 +216,10 @@ impl Resume {
             .home
             .engine(self.target.target())?
             .load(wasm.clone());
-        let mut gpu = self.gpu.settings()?;
-        restrict_gpu(&mut gpu, &grant);
         let settings = Settings {
             limits: engine_limits(&grant),
             clock_resolution: node.clock_resolution(),
-            gpu,
+            gpu: node.lend_gpu(gpu.as_ref(), &grant),
             ..launch.settings(active, contents.usage.unwrap_or_default())?
         };
         Ok(Ready {
@@ -225,7 +228,23 @@ impl Resume {
             sequence: reader.contents().lineage.sequence,
             state: state_name(&reader.state_digest(), reader.key()),
             node,
+            gpu,
         })
+    }
+
+    /// The GPU that the job asks for, if it has something on one: as before, or what the checkpoint
+    /// says, unless something else is said now.
+    fn gpu(
+        &self,
+        active: &ActiveJob,
+        contents: &Contents,
+    ) -> anyhow::Result<Option<wherry_gpu_host::Settings>> {
+        let Some(saved) = &contents.gpu else {
+            return Ok(None);
+        };
+        let mut wanted = active.record.gpu.clone().unwrap_or_default();
+        wanted.request = gpu_state(saved)?.request()?;
+        Ok(self.gpu.instead_of(Some(wanted))?)
     }
 
     /// What the job asks for: as much as before, unless something else is said now.
@@ -254,7 +273,7 @@ impl Resume {
             .with(Item::Files, quota.files)
             .with(Item::Output, quota.output_bytes)
             .with(Item::Log, quota.log_bytes);
-        request.asks = self.limits.instead_of(before);
+        request.asks = self.gpu.asks(self.limits.instead_of(before));
         request.mounts = mount_requests(&active.record.mounts);
         request
     }
@@ -279,6 +298,7 @@ impl Resume {
             workload::keep(&context.home, &ready.wasm)?;
         }
         active.record.retention = self.checkpoints.retention(active.record.retention);
+        active.record.gpu = ready.gpu;
         active.record.key = ready.job.key().map(|key| key.id().to_string());
         launch.adopt(&ready.node, &mut active.record);
         active.record.resumed_from = Some((ready.sequence, ready.state));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use wherry_engine::{Command, Job, Settings, Usage};
-use wherry_node::{ActiveJob, ControlSocket, JobInfo, MountRecord, Record, StateDirectory};
+use wherry_node::{ActiveJob, ControlSocket, JobInfo, Record, StateDirectory};
 use wherry_packager::{Digest, Reference};
 use wherry_policy::{Grant, Item};
 
@@ -13,13 +13,11 @@ use super::Context;
 use super::resume::Resume;
 use crate::determinism::DeterminismArgs;
 use crate::exit;
-use crate::failure::Refusal;
+use crate::failure::{Refusal, warn};
 use crate::gpu::GpuArgs;
 use crate::launch::{CheckpointArgs, Launch, LimitArgs};
 use crate::mounts::{self, DirArg};
-use crate::policy::{
-    NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict, restrict_gpu,
-};
+use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict};
 use crate::signatures;
 use crate::signing::SignedByArgs;
 use crate::state::{self, Found, StateArgs};
@@ -108,6 +106,8 @@ pub(crate) struct Asked {
     pub(crate) memory: Option<u64>,
     /// How long it takes at most.
     pub(crate) wall_time: Option<Duration>,
+    /// Whether it cannot run without a GPU.
+    pub(crate) gpu: bool,
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
@@ -164,7 +164,7 @@ impl Run {
                 Found::Unfinished(job) => return self.resume(context, launch, state, *job),
             }
         }
-        let grant = self.admit(context, &node, &runnable, &record.mounts)?;
+        let grant = self.admit(context, &node, &runnable, &record)?;
         restrict(&mut record.mounts, &grant);
         node.check_key(launch.key.is_some())?;
         node.check_time()?;
@@ -181,8 +181,8 @@ impl Run {
         };
         let limits = engine_limits(&grant);
         let clock_resolution = node.clock_resolution();
-        let mut gpu = self.gpu.settings()?;
-        restrict_gpu(&mut gpu, &grant);
+        let gpu = node.lend_gpu(record.gpu.as_ref(), &grant);
+        let gpu_optional = self.gpu.is_optional(&runnable.config);
         let module = context
             .home
             .engine(self.target.target())?
@@ -211,12 +211,18 @@ impl Run {
                 limits,
                 clock_resolution,
                 gpu,
+                gpu_optional,
                 ..settings
             };
             Job::start(&module, command, settings, launch.control())
         });
         match job {
-            Ok((job, socket)) => launch.run(context, job, active, socket),
+            Ok((job, socket)) => {
+                if let Some(why) = job.why_no_gpu().filter(|_| active.record.gpu.is_some()) {
+                    warn(format!("the program runs without a GPU: {why}"));
+                }
+                launch.run(context, job, active, socket)
+            }
             Err(error) => {
                 // It never was a job.
                 active.discard()?;
@@ -239,6 +245,7 @@ impl Run {
         record.mounts = mounts::records(&self.dir)?;
         node.lend(&mut record.mounts, &runnable.config);
         mounts::meet(&mut record.mounts, &runnable.config)?;
+        record.gpu = self.gpu.wanted(&runnable.config)?;
         record.scratch = mounts::scratch(
             self.scratch.clone(),
             self.no_scratch,
@@ -278,13 +285,17 @@ impl Run {
         context: &Context,
         node: &NodePolicy,
         runnable: &Runnable,
-        mounts: &[MountRecord],
+        record: &Record,
     ) -> anyhow::Result<Grant> {
         let origin = runnable.origin.clone();
         let mut request = node.request(origin, &runnable.config, &runnable.wasm);
         node.find_signer(&context.home, runnable.manifest.as_ref(), &mut request)?;
-        request.asks = self.limits.asks(request.asks);
-        request.mounts = mount_requests(mounts);
+        request.asks = self.gpu.asks(self.limits.asks(request.asks));
+        request.mounts = mount_requests(&record.mounts);
+        if request.gpu.is_some() {
+            let config = &runnable.config;
+            request.gpu = self.gpu.request(config, record.gpu.as_ref());
+        }
         node.admit(&request)
     }
 
@@ -294,6 +305,7 @@ impl Run {
         let runnable = workload::load(&context.home, name)?;
         let node = self.policy.load(&context.home)?;
         let request = node.request(runnable.origin, &runnable.config, &runnable.wasm);
+        let gpu = self.gpu.wanted(&runnable.config)?.is_some();
         let asks = self.limits.asks(request.asks);
         let reference = name.parse::<Reference>().ok();
         let remote = reference.filter(|reference| reference.registry().is_some());
@@ -302,6 +314,7 @@ impl Run {
             pull: remote.map(|_| name.to_owned()),
             memory: asks.of(Item::Memory),
             wall_time: asks.of(Item::WallTime).map(Duration::from_millis),
+            gpu: gpu && request.gpu.is_some() && !self.gpu.is_optional(&runnable.config),
         })
     }
 

@@ -59,9 +59,9 @@ struct BatchArgs {
     /// Memory of the batch job [default: twice what the workload may use, and 256 MiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     mem: Option<u64>,
-    /// GPUs
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    gpus: u32,
+    /// GPUs [default: one if the workload needs one]
+    #[arg(long, value_name = "N")]
+    gpus: Option<u32>,
     /// Make an array of jobs; each sees its index in SLURM_ARRAY_TASK_ID
     #[arg(long, value_name = "INDICES")]
     array: Option<String>,
@@ -127,7 +127,7 @@ impl BatchArgs {
             time: self.time.or(asked
                 .wall_time
                 .map(|wall| wall.saturating_add(self.grace * 2))),
-            gpus: self.gpus,
+            gpus: self.gpus.unwrap_or(u32::from(asked.gpu)),
             array: self.array,
             grace: self.grace,
             states: self.states,

@@ -4,7 +4,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use wherry_engine::{Control, Error, Extent, Job, Outcome, Reason, Settings, TrapKind, gpu_state};
+use wherry_engine::{
+    Control, Error, Extent, Job, Limits as JobLimits, Outcome, Reason, Settings, TrapKind,
+    gpu_state,
+};
 use wherry_gpu_abi::*;
 use wherry_gpu_host::{Adapter, AdapterChoice, Quota};
 
@@ -133,7 +136,7 @@ fn program(shader: &str, steps: u32) -> String {
             (import "wherry_gpu" "wait" (func $wait (param i64 i64) (result i32)))
             (import "wherry_gpu" "map" (func $map (param i32 i32 i64 i64) (result i32)))
             (import "wherry_gpu" "read" (func $read (param i32 i64 i32 i32) (result i32)))
-            (memory (export "memory") 2)
+            (memory (export "memory") {pages})
             {data}
             (func $check (param $status i32)
                 (if (local.get $status) (then (call $exit (local.get $status)))))
@@ -151,6 +154,8 @@ fn program(shader: &str, steps: u32) -> String {
                 (i32.store (i32.const 20) (i32.const {size}))
                 (call $check (call $fd_write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 24)))))"#,
         data = data.text,
+        // What is read back lies in the second page, what the program has begins in the first.
+        pages = (data.used >> 16) + 2,
     )
 }
 
@@ -394,20 +399,271 @@ fn hang() {
     assert!(trap.message.contains("did not end"), "{}", trap.message);
 }
 
-/// A call that waits is left when the job is to stop, and made again.
-#[test]
-fn waiting_can_be_interrupted() {
-    if !has(SWIFTSHADER) || !has(LAVAPIPE) {
-        return;
-    }
-    let slow = "
+const SLOW: &str = "
 @group(0) @binding(0) var<storage, read_write> values: array<u32>;
 @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var x = values[id.x];
     for (var i = 0u; i < 30000u; i++) { x = x * 1664525u + id.x; }
     values[id.x] = x;
 }";
-    let module = module(&program(slow, 3));
+
+/// Over the whole life of the job, wherever it ran: it is a checkpoint then, and goes on with more.
+#[test]
+fn when_its_gpu_time_is_up_a_job_is_stopped() {
+    if !has(SWIFTSHADER) || !has(LAVAPIPE) {
+        return;
+    }
+    let module = module(&program(SLOW, 3));
+    let output = Captured::default();
+    let limited = |name, time| {
+        let mut settings = on(name, &output);
+        if let Some(gpu) = &mut settings.gpu {
+            gpu.quota.gpu_time = time;
+        }
+        settings
+    };
+    let little = Some(Duration::from_micros(10));
+    let mut job = start(&module, limited(SWIFTSHADER, little));
+    assert_eq!(job.run().unwrap(), Outcome::Stopped(Reason::GpuTime));
+    let used = job.gpu_usage().expect("a GPU").time;
+    let file = checkpoint(&mut job);
+    let mut again = resume(&module, &file, limited(LAVAPIPE, little));
+    assert_eq!(again.run().unwrap(), Outcome::Stopped(Reason::GpuTime));
+    assert!(again.gpu_usage().expect("a GPU").time >= used);
+    let mut rest = resume(&module, &file, limited(LAVAPIPE, None));
+    assert_eq!(rest.run().unwrap(), Outcome::Exited(0));
+    assert!(output.bytes() == expected(90_000));
+}
+
+/// Bytes of the program's memory.
+const PAGES: u64 = 2 << 16;
+/// Bytes of its two buffers.
+const BUFFERS: u64 = 2 * 4096;
+
+#[test]
+fn the_memory_of_guest_and_gpu_is_one_budget() {
+    if !has(LAVAPIPE) {
+        return;
+    }
+    let output = Captured::default();
+    let limited = |bytes| Settings {
+        limits: JobLimits {
+            memory_bytes: Some(bytes),
+            ..JobLimits::default()
+        },
+        ..on(LAVAPIPE, &output)
+    };
+    let run = |text: &str, bytes| start(&module(text), limited(bytes)).run().unwrap();
+    let plain = program(SHADER, 1);
+    assert_eq!(run(&plain, PAGES + BUFFERS), Outcome::Exited(0));
+    // Making the second buffer is out of memory.
+    assert_eq!(run(&plain, PAGES + BUFFERS - 1), Outcome::Exited(2));
+    let grows = plain.replacen(
+        "(loop $again",
+        "(if (i32.ne (memory.grow (i32.const 1)) (i32.const -1)) (then (call $exit (i32.const 77))))
+        (loop $again",
+        1,
+    );
+    let page = 1 << 16;
+    assert_eq!(run(&grows, PAGES + BUFFERS + page), Outcome::Exited(77));
+    assert_eq!(run(&grows, PAGES + BUFFERS + page - 1), Outcome::Exited(0));
+
+    let module = module(&program(SHADER, 6));
+    let mut job = start(
+        &module,
+        Settings {
+            countdown: Some(5),
+            ..limited(PAGES + BUFFERS)
+        },
+    );
+    assert_eq!(job.run().unwrap(), Outcome::Stopped(Reason::Countdown));
+    let file = checkpoint(&mut job);
+    // A reference to a function that is on the stack counts, too.
+    let mut job = resume(&module, &file, limited(PAGES + BUFFERS + 8));
+    assert_eq!(job.run().unwrap(), Outcome::Exited(0));
+    let control = Control::new().unwrap();
+    let settings = limited(PAGES + BUFFERS - 1);
+    let refused = Job::resume(&module, &reader(&file), settings, &control).err();
+    let refused = refused.expect("too little").to_string();
+    assert!(
+        refused.contains("bytes of buffers and textures"),
+        "{refused}"
+    );
+}
+
+/// A program that can do without finds no adapter, also when it goes on elsewhere.
+#[test]
+fn a_job_without_a_gpu_goes_on_without() {
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (import "wherry_gpu" "adapter" (func $adapter (param i32 i32) (result i32)))
+        (import "wherry_gpu" "wait" (func $wait (param i64 i64) (result i32)))
+        (memory (export "memory") 1)
+        (func $ask (result i32) (i32.add (i32.mul (call $adapter (i32.const 0) (i32.const 0)) (i32.const 10))
+            (call $wait (i64.const 0) (i64.const 0))))
+        (func (export "_start") (local $i i32) (local $sum i32)
+            (loop $again
+                (local.set $sum (i32.add (local.get $sum) (call $ask)))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $again (i32.lt_u (local.get $i) (i32.const 10))))
+            (call $exit (local.get $sum))))"#;
+    let (module, output) = (module(text), Captured::default());
+    let optional = Settings {
+        gpu_optional: true,
+        gpu: Some(wherry_gpu_host::Settings::new(choice("of this name"))),
+        countdown: Some(5),
+        ..output.settings()
+    };
+    let mut job = start(&module, optional);
+    assert!(job.why_no_gpu().is_some() && job.gpu_usage().is_none());
+    assert_eq!(job.run().unwrap(), Outcome::Stopped(Reason::Countdown));
+    let file = checkpoint(&mut job);
+    assert!(reader(&file).contents().gpu.is_none());
+    let mut job = resume(&module, &file, output.settings());
+    // Ten times: no adapter, and status 4, as there is no device.
+    assert_eq!(job.run().unwrap(), Outcome::Exited(40));
+}
+
+/// Each is an error of WebGPU, for which the program exits with 1.
+#[test]
+fn hostile_shaders_are_errors() {
+    let main = "@compute @workgroup_size(1) fn main() {";
+    let nested = |open: &str, middle: &str, close: &str, depth| {
+        let (open, close) = (open.repeat(depth), close.repeat(depth));
+        format!("{main} {open}{middle}{close} }}")
+    };
+    let hostile = [
+        (
+            "recursion",
+            format!("fn f(x: u32) -> u32 {{ return f(x); }} {main} _ = f(1u); }}"),
+        ),
+        (
+            "a giant workgroup",
+            "@compute @workgroup_size(4096, 4096, 4096) fn main() {}".to_owned(),
+        ),
+        (
+            "no workgroup",
+            "@compute @workgroup_size(0) fn main() {}".to_owned(),
+        ),
+        (
+            "a giant array",
+            format!("var<workgroup> a: array<u32, 1000000000>; {main} a[1] = 1u; }}"),
+        ),
+        ("blocks", nested("{", "", "}", 100_000)),
+        ("conditions", nested("if true {", "", "}", 50_000)),
+        (
+            "parentheses",
+            format!(
+                "{main} let x = {}1{}; }}",
+                "(".repeat(100_000),
+                ")".repeat(100_000)
+            ),
+        ),
+        (
+            "negations",
+            format!("{main} let x = {}1; }}", "- ".repeat(200_000)),
+        ),
+        (
+            "calls",
+            format!(
+                "{main} let x = {}1{}; }}",
+                "abs(".repeat(50_000),
+                ")".repeat(50_000)
+            ),
+        ),
+        (
+            "types",
+            format!(
+                "{main} let x: {}u32{} = 1; }}",
+                "array<".repeat(50_000),
+                ">".repeat(50_000)
+            ),
+        ),
+        (
+            "a sum",
+            format!("{main} let x = 1{}; }}", "+1".repeat(200_000)),
+        ),
+        (
+            "an access",
+            format!("{main} let x = vec2(1){}; }}", ".xy".repeat(200_000)),
+        ),
+        (
+            "branches",
+            format!(
+                "{main} if true {{}} {} }}",
+                "else if true {}".repeat(50_000)
+            ),
+        ),
+        ("nothing", "\u{0}\u{feff}@".to_owned()),
+    ];
+    for driver in [LAVAPIPE, SWIFTSHADER] {
+        if !has(driver) {
+            continue;
+        }
+        for (what, shader) in &hostile {
+            let mut job = start(
+                &module(&program(shader, 1)),
+                on(driver, &Captured::default()),
+            );
+            assert_eq!(job.run().unwrap(), Outcome::Exited(1), "{what}");
+        }
+    }
+}
+
+/// Valid, and long where a compiler likes to recurse: whatever becomes of it, the process lives.
+#[test]
+fn long_shaders_do_not_end_the_process() {
+    let main = "
+@group(0) @binding(0) var<storage, read_write> values: array<u32>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {";
+    let long = [
+        (
+            "a sum",
+            format!(
+                "{main} values[0] = values[1]{}; }}",
+                "+values[2]".repeat(900)
+            ),
+        ),
+        (
+            "a chain of conditions",
+            format!(
+                "{main} if id.x == 1 {{}} {} }}",
+                "else if id.x == 2 {}".repeat(900)
+            ),
+        ),
+        (
+            "an access",
+            format!(
+                "{main} let v = vec4(values[0]); values[1] = v{}.x; }}",
+                ".xyzw".repeat(50_000)
+            ),
+        ),
+    ];
+    for driver in [LAVAPIPE, SWIFTSHADER] {
+        if !has(driver) {
+            continue;
+        }
+        for (what, shader) in &long {
+            let mut job = start(
+                &module(&program(shader, 1)),
+                on(driver, &Captured::default()),
+            );
+            let outcome = job.run().unwrap();
+            assert!(
+                matches!(outcome, Outcome::Exited(0..=3)),
+                "{what}: {outcome:?}"
+            );
+        }
+    }
+}
+
+/// A call that waits is left when the job is to stop, and made again.
+#[test]
+fn waiting_can_be_interrupted() {
+    if !has(SWIFTSHADER) || !has(LAVAPIPE) {
+        return;
+    }
+    let module = module(&program(SLOW, 3));
     let output = Captured::default();
     let control = Control::new().unwrap();
     let mut job = Job::start(&module, command(), on(SWIFTSHADER, &output), &control).unwrap();
