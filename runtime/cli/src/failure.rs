@@ -8,7 +8,7 @@ use clap::error::ErrorKind as UsageKind;
 use serde_json::json;
 use wherry_engine::Error as EngineError;
 use wherry_gpu_host::Error as GpuError;
-use wherry_node::Error as NodeError;
+use wherry_node::{Error as NodeError, Failure};
 use wherry_packager::{
     CheckpointError, InitError, PackError, ReferenceError, StoreError, WorkloadFileError,
 };
@@ -97,6 +97,43 @@ fn label(word: &str, colour: &str) -> String {
     format!("\x1b[1;{colour}m{word}\x1b[0m")
 }
 
+/// What a process that works for a job says of an error.
+pub(crate) fn describe(error: &NodeError) -> Failure {
+    let (exit, hint) = node(error);
+    Failure {
+        message: message_of(error),
+        hint: hint.map(Into::into),
+        exit,
+        damage: chain(error).any(is_damage),
+    }
+}
+
+/// Whether a checkpoint's file is to blame: not the machine, or what it lends the job.
+pub(crate) fn is_damage(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let within = cause.downcast_ref::<std::io::Error>();
+    let within = within.and_then(std::io::Error::get_ref);
+    within.is_some_and(|inner| inner.is::<SnapshotError>())
+        || cause.is::<SnapshotError>()
+        || cause
+            .downcast_ref()
+            .is_some_and(|failure: &Failure| failure.damage)
+        || matches!(
+            cause.downcast_ref(),
+            Some(
+                EngineError::Checkpoint(_)
+                    | EngineError::Frames(_)
+                    | EngineError::Restore(wherry_wasi::RestoreError::Invalid { .. })
+            )
+        )
+}
+
+/// An error and its causes.
+fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
 /// The exit code that a failure has.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     classify(error).0
@@ -104,8 +141,12 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
 
 /// The chain of causes in one line, without those that a message before has said already.
 pub(crate) fn message(error: &anyhow::Error) -> String {
+    message_of(error.as_ref())
+}
+
+fn message_of(error: &(dyn std::error::Error + 'static)) -> String {
     let mut message = String::new();
-    for cause in error.chain().map(ToString::to_string) {
+    for cause in chain(error).map(ToString::to_string) {
         if message.is_empty() {
             message = cause;
         } else if !message.contains(&cause) {
@@ -324,6 +365,21 @@ fn node(error: &NodeError) -> Class {
         NodeError::Refused { .. } => (exit::UNAVAILABLE, None),
         NodeError::Record { .. } | NodeError::OtherCheckpoint { .. } => (exit::BAD_DATA, None),
         NodeError::Io { source, .. } => (writing(source), None),
+        NodeError::Failed(failure) => (failure.exit, failure.hint.clone().map(Hint::Made)),
+        NodeError::OutOfMemory { .. } => (
+            exit::CONFIG,
+            Some(Hint::Fixed(
+                "grant more with --memory, if the workload allows it",
+            )),
+        ),
+        NodeError::Compiler { .. } => (exit::BAD_DATA, None),
+        NodeError::Confinement(wherry_sandbox::Error::Incomplete(_)) => (
+            exit::CONFIG,
+            Some(Hint::Fixed(
+                "`wherry doctor` says what this machine lacks; --isolation auto does without",
+            )),
+        ),
+        NodeError::Confinement(_) => (exit::CONFIG, None),
         NodeError::Engine(error) | NodeError::Checkpoint { source: error, .. } => engine(error),
         _ => (exit::INTERNAL, None),
     }

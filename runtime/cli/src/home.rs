@@ -83,6 +83,7 @@ impl Home {
         Ok(Engine::new(EngineConfig {
             target,
             cache_dir: Some(self.cache()),
+            ..EngineConfig::default()
         })?)
     }
 }

@@ -1,6 +1,5 @@
-//! Running a job in this process: what `run` and `resume` have in common.
+//! Running a job in a process of its own: what `run` and `resume` have in common.
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
@@ -12,12 +11,10 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::IsTerminal;
-use wherry_engine::{
-    Control, Exhausted, ExhaustedQuota, Job, Key, LimitObserver, Reason, Scratch, Settings, Stdio,
-    Usage,
-};
+use wherry_engine::{Key, Limits, Module, Reason, Target, Usage};
 use wherry_node::{
-    ActiveJob, ControlSocket, Ending, Event, Plan, Record, Requests, Retention, State, supervise,
+    ActiveJob, Assignment, ControlSocket, Ending, Event, JobFiles, JobProcess, Plan, Questions,
+    Record, Retention, Start, State,
 };
 use wherry_packager::{parse_bytes, parse_duration};
 use wherry_policy::{Amounts, Item};
@@ -26,10 +23,11 @@ use crate::commands::Context;
 use crate::events::Events;
 use crate::eviction::Eviction;
 use crate::failure::{Refusal, message, warn};
+use crate::isolation::Isolation;
 use crate::key::KeyArgs;
 use crate::policy::NodePolicy;
 use crate::receipts::Receipts;
-use crate::{exit, mounts, output, signals, streams};
+use crate::{exit, output, signals, streams};
 
 /// How often a job is checkpointed that keeps its state for the same command.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(600);
@@ -98,6 +96,17 @@ impl CheckpointArgs {
     }
 }
 
+/// What this node lends a job besides what the job's record says.
+pub(crate) struct Lent {
+    pub(crate) limits: Limits,
+    pub(crate) clock_resolution: u64,
+    pub(crate) gpu: Option<wherry_gpu_host::Settings>,
+    /// Whether a program that uses a GPU is started without one if there is none for it.
+    pub(crate) gpu_optional: bool,
+    pub(crate) target: Target,
+    pub(crate) isolation: Isolation,
+}
+
 /// What a job may use.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Limits over the whole life of the job")]
@@ -161,14 +170,12 @@ impl LimitArgs {
 
 /// A process that is ready to run a job: it listens to signals already.
 pub(crate) struct Launch {
-    requests: Requests,
+    questions: Questions,
     interrupted: Arc<AtomicBool>,
     plan: Plan,
     countdown: Option<u64>,
     keep_scratch: bool,
     keep: bool,
-    /// Files with the job's output.
-    outputs: RefCell<Vec<Arc<File>>>,
     eviction: Arc<Eviction>,
     receipts: Receipts,
     pub(crate) events: Events,
@@ -181,14 +188,14 @@ impl Launch {
     pub(crate) fn prepare(args: &CheckpointArgs, context: &Context) -> anyhow::Result<Self> {
         // Before signals mean something else: who is asked for the key may have enough.
         let key = args.key.load()?;
-        let requests = Requests::new(Control::new()?);
+        let questions = Questions::default();
         let events = Events::open(args.scheduler.events)?;
         let eviction = Eviction::new(args.scheduler.grace, events.clone());
         let quiet = context.output.json;
-        let interrupted = signals::watch(&requests, args.go_on, quiet, &eviction)?;
+        let interrupted = signals::watch(&questions, args.go_on, quiet, &eviction)?;
         let checkpoint_to = args.checkpoint_to.as_deref().map(destination).transpose()?;
         Ok(Launch {
-            requests,
+            questions,
             interrupted,
             plan: Plan {
                 checkpoint_to,
@@ -200,7 +207,6 @@ impl Launch {
             countdown: args.checkpoint_at,
             keep_scratch: args.keep_scratch,
             keep: args.keep.is_some(),
-            outputs: RefCell::default(),
             eviction,
             receipts: Receipts::new(context.home.directory(), args.scheduler.receipt.clone()),
             events,
@@ -248,57 +254,55 @@ impl Launch {
         self.eviction.restartable();
     }
 
-    pub(crate) fn control(&self) -> &Control {
-        self.requests.control()
-    }
-
     /// Lets other processes find the job from now on, even if it takes long until it runs.
     pub(crate) fn listen(&self, active: &ActiveJob) -> anyhow::Result<ControlSocket> {
-        Ok(ControlSocket::listen(active, &self.requests)?)
+        Ok(ControlSocket::listen(active, &self.questions)?)
     }
 
-    /// What this node lends the job, as its record says, if it has used so much.
-    pub(crate) fn settings(&self, active: &ActiveJob, used: Usage) -> anyhow::Result<Settings> {
+    /// Starts a process that is ready to run the job, as its record and `lent` say. It has used so
+    /// much.
+    pub(crate) fn process(
+        &self,
+        active: &ActiveJob,
+        module: &Module,
+        start: Start,
+        lent: Lent,
+        checkpoint: Vec<File>,
+        used: Usage,
+    ) -> anyhow::Result<JobProcess> {
         let record = &active.record;
-        let scratch = match &record.scratch {
-            Some(guest) => Some(Scratch {
-                host: active.new_scratch()?,
-                guest: guest.clone(),
-            }),
-            None => None,
-        };
-        let stdio = Stdio::inherit().context("standard input, output or error is closed");
-        let mut stdio = stdio?;
-        *self.outputs.borrow_mut() = streams::open(&record.streams, &mut stdio, used)?;
-        Ok(Settings {
-            mounts: mounts::for_engine(&record.mounts),
-            scratch,
+        let scratch = record.scratch.as_ref();
+        let scratch = scratch.map(|guest| anyhow::Ok((active.new_scratch()?, guest.clone())));
+        let assignment = Assignment {
+            isolation: lent.isolation.requirement,
+            target: lent.target,
+            start,
+            mounts: record.mounts.clone(),
+            scratch: scratch.transpose()?,
+            limits: lent.limits,
+            clock_resolution: lent.clock_resolution,
+            gpu: lent.gpu,
+            gpu_optional: lent.gpu_optional,
             countdown: self.countdown,
-            key: self.key.clone(),
-            limit_observer: self.limit_observer(),
-            ..Settings::new(stdio)
-        })
-    }
-
-    fn limit_observer(&self) -> LimitObserver {
-        let events = self.events.clone();
-        LimitObserver::new(move |what| {
-            let limit = match what {
-                Exhausted::Memory => "memory",
-                Exhausted::Quota(ExhaustedQuota::Scratch) => "scratch",
-                Exhausted::Quota(ExhaustedQuota::Files) => "files",
-                Exhausted::Quota(ExhaustedQuota::Output) => "output",
-                Exhausted::Quota(ExhaustedQuota::Log) => "log",
-            };
-            events.emit("limit-reached", json!({ "limit": limit }));
-        })
+            plan: self.plan.clone(),
+            keep_scratch: self.keep_scratch,
+        };
+        let files = JobFiles {
+            checkpoint,
+            ..streams::open(&record.streams, used)?
+        };
+        let (key, compiler) = (self.key.as_ref(), &lent.isolation.compiler);
+        let process = JobProcess::start(active, module, assignment, &files, key, compiler)?;
+        let isolation = json!({ "isolation": process.isolation });
+        self.events.emit("confined", isolation);
+        Ok(process)
     }
 
     /// Runs the job, tells how that ended, and returns the exit code.
     pub(crate) fn run(
         self,
         context: &Context,
-        job: Job,
+        process: JobProcess,
         active: ActiveJob,
         socket: ControlSocket,
     ) -> anyhow::Result<u8> {
@@ -309,33 +313,18 @@ impl Launch {
         let json = context.output.json;
         let events = self.events.clone();
         let eviction = Arc::clone(&self.eviction);
-        let mut observe = |event: Event<'_>| {
+        let mut observe = |event: &Event| {
             if matches!(event, Event::Checkpointed(_)) {
                 eviction.restartable();
             }
-            observe(json, &events, &event);
+            observe(json, &events, event);
         };
-        let outputs = self.outputs.take();
-        let (requests, plan) = (
-            &self.requests,
-            Plan {
-                outputs,
-                ..self.plan
-            },
-        );
-        let ending = supervise(
-            job,
-            active,
-            socket,
-            requests,
-            plan,
-            self.keep_scratch,
-            &mut observe,
-        )
-        .with_context(|| match same_command {
-            true => format!("the same command goes on with the job {id}"),
-            false => whereabouts(context, &id),
-        })?;
+        let ending = process
+            .run(active, socket, &self.questions, &mut observe)
+            .with_context(|| match same_command {
+                true => format!("the same command goes on with the job {id}"),
+                false => whereabouts(context, &id),
+            })?;
         let report = Report {
             id: &id,
             ready,
@@ -376,7 +365,7 @@ pub(crate) fn destination(file: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-fn observe(json: bool, events: &Events, event: &Event<'_>) {
+fn observe(json: bool, events: &Events, event: &Event) {
     match event {
         Event::Checkpointed(checkpoint) => {
             let value = json!({ "event": "checkpointed", "checkpoint": checkpoint });
@@ -386,7 +375,7 @@ fn observe(json: bool, events: &Events, event: &Event<'_>) {
             events.emit("checkpointed", value);
         }
         Event::CheckpointFailed(error) => {
-            let message = error.to_string();
+            let message = error;
             events.emit("checkpoint-failed", json!({ "message": message }));
             warn(format!(
                 "no checkpoint was written, the job goes on: {error}"
@@ -397,6 +386,7 @@ fn observe(json: bool, events: &Events, event: &Event<'_>) {
                 "a checkpoint that is not kept is still there: {error}"
             ));
         }
+        Event::LimitReached(limit) => events.emit("limit-reached", json!({ "limit": limit })),
     }
 }
 

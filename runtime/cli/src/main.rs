@@ -9,6 +9,7 @@ mod exit;
 mod failure;
 mod gpu;
 mod home;
+mod isolation;
 mod key;
 mod launch;
 mod mounts;
@@ -32,6 +33,9 @@ use crate::commands::Cli;
 
 fn main() -> ExitCode {
     let started = std::time::Instant::now();
+    if let Some(code) = wherry_node::serve(&failure::describe) {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),

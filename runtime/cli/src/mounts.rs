@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use wherry_engine::Mount;
 use wherry_node::MountRecord;
 use wherry_packager::WorkloadConfig;
 
@@ -57,16 +56,6 @@ fn record(dir: &DirArg) -> anyhow::Result<MountRecord> {
         guest: dir.guest.clone(),
         read_only: dir.read_only,
     })
-}
-
-/// As the engine wants them.
-pub(crate) fn for_engine(mounts: &[MountRecord]) -> Vec<Mount> {
-    let mount = |mount: &MountRecord| Mount {
-        host: mount.host.clone(),
-        guest: mount.guest.clone(),
-        read_only: mount.read_only,
-    };
-    mounts.iter().map(mount).collect()
 }
 
 /// Compares what is lent with what the workload asks for: what it only wants to read, it may

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
-use wherry_node::Requests;
+use wherry_node::{Question, Questions};
 
 use crate::eviction::Eviction;
 use crate::{exit, output};
@@ -15,20 +15,18 @@ use crate::{exit, output};
 /// How long a job that is killed may take to note its end.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Turns signals into requests from now on: SIGUSR1, SIGTERM and the first SIGINT want a
+/// Turns signals into questions to the job from now on: SIGUSR1, SIGTERM and the first SIGINT want a
 /// checkpoint, the second SIGINT the end. With `go_on`, the job goes on after SIGUSR1.
 /// Returns whether there was a SIGINT.
 pub(crate) fn watch(
-    requests: &Requests,
+    questions: &Questions,
     go_on: bool,
     quiet: bool,
     eviction: &Arc<Eviction>,
 ) -> std::io::Result<Arc<AtomicBool>> {
-    // A file that is too large for a limit is an error like a full disk, not a reason to die.
-    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     let mut signals = Signals::new([SIGUSR1, SIGTERM, SIGINT])?;
     let interrupted = Arc::<AtomicBool>::default();
-    let (requests, noted) = (requests.clone(), Arc::clone(&interrupted));
+    let (questions, noted) = (questions.clone(), Arc::clone(&interrupted));
     let eviction = Arc::clone(eviction);
     let serve = move || {
         let mut interrupts = 0;
@@ -37,17 +35,17 @@ pub(crate) fn watch(
                 SIGINT => {
                     noted.store(true, Ordering::Relaxed);
                     interrupts += 1;
-                    interrupt(interrupts, &requests, quiet);
+                    interrupt(interrupts, &questions, quiet);
                     eviction.begin("SIGINT");
                 }
                 SIGUSR1 => {
-                    requests.checkpoint(go_on);
+                    checkpoint(&questions, go_on);
                     if !go_on {
                         eviction.begin("SIGUSR1");
                     }
                 }
                 _ => {
-                    requests.checkpoint(false);
+                    checkpoint(&questions, false);
                     eviction.begin("SIGTERM");
                 }
             }
@@ -58,16 +56,21 @@ pub(crate) fn watch(
     Ok(interrupted)
 }
 
-fn interrupt(count: u32, requests: &Requests, quiet: bool) {
+/// Nobody waits for the answer: what happens is told as events.
+fn checkpoint(questions: &Questions, go_on: bool) {
+    drop(questions.ask(Question::Checkpoint { to: None, go_on }));
+}
+
+fn interrupt(count: u32, questions: &Questions, quiet: bool) {
     match count {
         1 => {
             if !quiet {
                 output::note("wherry: writing a checkpoint; Ctrl-C again kills the job");
             }
-            requests.checkpoint(false);
+            checkpoint(questions, false);
         }
         2 => {
-            requests.kill();
+            drop(questions.ask(Question::Kill));
             // A program ends at its next safepoint; compiling, or writing a checkpoint, does
             // not listen.
             let die = || {

@@ -4,12 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use wherry_engine::{Output, Stdio, Usage};
-use wherry_node::Streams;
+use wherry_engine::Usage;
+use wherry_node::{JobFiles, Streams};
 
 use crate::exit;
 use crate::failure::Refusal;
@@ -45,25 +44,17 @@ impl StreamArgs {
     }
 }
 
-/// Opens the files, with as much in them as the job has written so far, and makes them its
-/// streams. Returns them.
-pub(crate) fn open(
-    streams: &Streams,
-    stdio: &mut Stdio,
-    usage: Usage,
-) -> anyhow::Result<Vec<Arc<File>>> {
-    let mut files = Vec::new();
-    if let Some(path) = &streams.output {
-        let file = cut(path, usage.stdout_bytes)?;
-        stdio.stdout = Output::Opaque(file.try_clone()?.into());
-        files.push(Arc::new(file));
-    }
-    if let Some(path) = &streams.log {
-        let file = cut(path, usage.stderr_bytes)?;
-        stdio.stderr = Output::Opaque(file.try_clone()?.into());
-        files.push(Arc::new(file));
-    }
-    Ok(files)
+/// Opens the files, with as much in them as the job has written so far.
+pub(crate) fn open(streams: &Streams, usage: Usage) -> anyhow::Result<JobFiles> {
+    let open = |path: &Option<PathBuf>, length| {
+        let path = path.as_ref();
+        path.map(|path| cut(path, length)).transpose()
+    };
+    Ok(JobFiles {
+        output: open(&streams.output, usage.stdout_bytes)?,
+        log: open(&streams.log, usage.stderr_bytes)?,
+        checkpoint: Vec::new(),
+    })
 }
 
 /// A file with the first `length` bytes of what it has.

@@ -12,15 +12,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
-use wherry_instrument::Map;
 use wherry_snapshot::{Digest, hex};
 
-use crate::engine::Form;
+use crate::code::is_whole;
 use crate::file::TEMPORARY;
-use crate::module::Variant;
-use crate::{Error, write_atomically};
-
-const MAGIC: &[u8; 8] = b"WHERRYCC";
+use crate::{Error, Form, write_atomically};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -126,29 +122,29 @@ impl Cache {
         Ok(Cache { directory })
     }
 
-    /// The entry for a module in one of its forms, if there is a valid one.
+    /// The entry for a module in one of its forms, if there is one that is whole.
     pub(crate) fn load(
         &self,
         engine: &wasmtime::Engine,
         module: &Digest,
         form: Form,
-    ) -> Option<Variant> {
+    ) -> Option<Vec<u8>> {
         let path = self.path(engine, module, form);
-        let bytes = fs::read(&path).ok()?;
-        let (map, artifact) = decode(&bytes)?;
-        mark_used(&path);
-        Some(Variant {
-            compiled: deserialize(engine, artifact)?,
-            map,
-            form,
-        })
+        let entry = fs::read(&path).ok()?;
+        is_whole(&entry).then(|| mark_used(&path))?;
+        Some(entry)
     }
 
-    /// Keeps `variant`. The cache is a convenience: that it cannot be written is no error.
-    pub(crate) fn store(&self, engine: &wasmtime::Engine, module: &Digest, variant: &Variant) {
-        let Some(entry) = encode(variant) else { return };
-        let path = self.path(engine, module, variant.form);
-        let _ = write_atomically(&path, |file| Ok(file.write_all(&entry)?));
+    /// Keeps an entry. The cache is a convenience: that it cannot be written is no error.
+    pub(crate) fn store(
+        &self,
+        engine: &wasmtime::Engine,
+        module: &Digest,
+        form: Form,
+        entry: &[u8],
+    ) {
+        let path = self.path(engine, module, form);
+        let _ = write_atomically(&path, |file| Ok(file.write_all(entry)?));
         let _ = evict_cache(&self.directory, CacheLimits::default(), false);
     }
 
@@ -185,39 +181,6 @@ fn check_owner(directory: &Path) -> io::Result<()> {
         ));
     }
     Ok(())
-}
-
-/// Magic, SHA-256 of all that follows, length of the map, map, compiled module.
-fn encode(variant: &Variant) -> Option<Vec<u8>> {
-    let artifact = variant.compiled.serialize().ok()?;
-    let map = postcard::to_stdvec(&variant.map).ok()?;
-    let mut body = (map.len() as u64).to_le_bytes().to_vec();
-    body.extend_from_slice(&map);
-    body.extend_from_slice(&artifact);
-    let mut entry = MAGIC.to_vec();
-    entry.extend_from_slice(&Sha256::digest(&body));
-    entry.extend_from_slice(&body);
-    Some(entry)
-}
-
-fn decode(entry: &[u8]) -> Option<(Map, &[u8])> {
-    let rest = entry.strip_prefix(MAGIC)?;
-    let (digest, body) = rest.split_first_chunk::<32>()?;
-    if Sha256::digest(body)[..] != *digest {
-        return None;
-    }
-    let (length, body) = body.split_first_chunk::<8>()?;
-    let (map, artifact) =
-        body.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-    Some((postcard::from_bytes(map).ok()?, artifact))
-}
-
-#[expect(unsafe_code, reason = "wasmtime cannot verify native code")]
-fn deserialize(engine: &wasmtime::Engine, artifact: &[u8]) -> Option<wasmtime::Module> {
-    // SAFETY: the bytes are what `Module::serialize` returned: their digest, which stands
-    // beside them, was verified, and only this user can write to the directory. That they
-    // are of this version of wasmtime and for this CPU is checked by wasmtime.
-    unsafe { wasmtime::Module::deserialize(engine, artifact) }.ok()
 }
 
 #[cfg(test)]

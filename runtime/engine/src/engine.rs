@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Linker};
 use wherry_instrument::Options;
 
 use crate::cache::Cache;
+use crate::code::CodeSource;
 use crate::gpu;
 use crate::host::{self, Host};
 use crate::memory::Memories;
@@ -34,11 +36,14 @@ pub struct EngineConfig {
     /// Where compiled modules are kept; created if it is not there. Whoever can write to it
     /// can run native code as this process: it must belong to nobody else.
     pub cache_dir: Option<PathBuf>,
+    /// Where compiled modules come from, if the engine is not to compile any.
+    pub code: Option<CodeSource>,
 }
 
 /// What programs are compiled for. A checkpoint that was made with one is resumed with any
 /// other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// This machine's processor.
     #[default]
@@ -57,11 +62,13 @@ struct Parts {
     /// By [`Form::half`], each made when it is first used.
     halves: [OnceLock<Half>; 4],
     cache: Option<Cache>,
+    code: Option<CodeSource>,
 }
 
 /// How a module is instrumented and compiled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Form {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "(bool, bool, bool)", into = "(bool, bool, bool)")]
+pub struct Form {
     pub(crate) options: Options,
     /// What WebAssembly leaves to the machine is decided: the bits of a NaN, and what relaxed
     /// instructions do.
@@ -88,6 +95,7 @@ impl Engine {
             target: config.target,
             halves: Default::default(),
             cache: config.cache_dir.map(Cache::open).transpose()?,
+            code: config.code,
         })))
     }
 
@@ -115,9 +123,43 @@ impl Engine {
     pub(crate) fn cache(&self) -> Option<&Cache> {
         self.0.cache.as_ref()
     }
+
+    pub(crate) fn code(&self) -> Option<&CodeSource> {
+        self.0.code.as_ref()
+    }
+}
+
+impl From<(bool, bool, bool)> for Form {
+    fn from((resumable, countdown, deterministic): (bool, bool, bool)) -> Self {
+        Form::new(resumable, countdown, deterministic)
+    }
+}
+
+impl From<Form> for (bool, bool, bool) {
+    fn from(form: Form) -> Self {
+        let Options {
+            resumable,
+            countdown,
+            ..
+        } = form.options;
+        (resumable, countdown, form.deterministic)
+    }
 }
 
 impl Form {
+    pub(crate) fn new(resumable: bool, countdown: bool, deterministic: bool) -> Self {
+        Form {
+            options: Options {
+                resumable,
+                countdown,
+                // Positions are the same whatever a version of the pass unrolls.
+                unroll: !countdown,
+                ..Options::default()
+            },
+            deterministic,
+        }
+    }
+
     /// Index of what it runs in.
     fn half(self) -> usize {
         usize::from(self.options.resumable) + 2 * usize::from(self.deterministic)

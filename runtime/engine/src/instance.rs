@@ -8,8 +8,8 @@ use wherry_instrument::{FLAG_MODULE, REWINDING, RUNNING, UNWINDING, export};
 use wherry_snapshot::{Frame, Phase, Writer};
 use wherry_wasi::Wasi;
 
+use crate::Form;
 use crate::checkpoint::{CapturedMemory, FrozenMemory};
-use crate::engine::Form;
 use crate::flag::Flag;
 use crate::host::{ELEMENT_BYTES, Host, Limiter};
 use crate::memory::{Linear, Memories};

@@ -5,16 +5,15 @@ use std::thread;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use wherry_instrument::Options;
 use wherry_snapshot::{
     self as snapshot, Accounting, Contents, Digest, Key, Lineage, Phase, Profile, Reader, Summary,
     Usage, Workload, Writer,
 };
 use wherry_wasi::{QuotaObserver, Wasi, WasiConfig, WasiState};
 
+use crate::Form;
 use crate::checkpoint::{Capture, Checkpoint, Extent, History};
 use crate::control::{Allowance, Clocks};
-use crate::engine::Form;
 use crate::gpu::JobGpu;
 use crate::instance::{Instance, MemoryLimit};
 use crate::{
@@ -409,16 +408,7 @@ impl Job {
 /// A deterministic job counts its safepoints, whether it is to stop at one of them or not.
 fn form(resumable: bool, countdown: Option<u64>, profile: Option<Profile>) -> Form {
     let countdown = countdown.is_some() || profile.is_some();
-    Form {
-        options: Options {
-            resumable,
-            countdown,
-            // Positions are the same whatever a version of the pass unrolls.
-            unroll: !countdown,
-            ..Options::default()
-        },
-        deterministic: profile.is_some(),
-    }
+    Form::new(resumable, countdown, profile.is_some())
 }
 
 /// Runs on a thread with a stack that is large enough, and keeps an eye on the time.

@@ -21,6 +21,7 @@
 mod cache;
 mod capture;
 mod checkpoint;
+mod code;
 mod control;
 mod difference;
 mod engine;
@@ -41,9 +42,10 @@ mod verify;
 
 pub use cache::{CacheLimits, Evicted, evict_cache};
 pub use checkpoint::{Capture, Checkpoint, Extent};
+pub use code::CodeSource;
 pub use control::Control;
 pub use difference::Difference;
-pub use engine::{Engine, EngineConfig, Target};
+pub use engine::{Engine, EngineConfig, Form, Target};
 pub use error::Error;
 pub use file::{NewFile, write_atomically};
 pub use gpu::gpu_state;

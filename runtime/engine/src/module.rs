@@ -8,8 +8,7 @@ use wasmparser::{KnownCustom, Name, NameSectionReader, Parser, Payload, TypeRef}
 use wherry_instrument::{FLAG_MODULE, Instrumented, Map, Options, instrument};
 use wherry_snapshot::Digest;
 
-use crate::engine::Form;
-use crate::{Engine, Error, Target, gpu, host};
+use crate::{Engine, Error, Form, Target, code, gpu, host};
 
 /// A module, as it came in the artifact. Clones share what was compiled.
 #[derive(Clone)]
@@ -38,6 +37,12 @@ impl Module {
             digest,
             variants: Mutex::default(),
         }))
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn wasm(&self) -> &[u8] {
+        &self.0.wasm
     }
 
     /// SHA-256 of the module's bytes.
@@ -125,15 +130,60 @@ impl Module {
 
     fn load_or_compile(&self, form: Form) -> Result<Variant, Error> {
         let engine = &self.0.engine.half(form)?.wasmtime;
+        if let Some(source) = self.0.engine.code() {
+            let entry = source.get(form)?;
+            return code::decode(engine, &entry, form).ok_or_else(|| Error::Instantiate {
+                action: "loaded",
+                reason: "its compiled form is of another version or processor".to_owned(),
+            });
+        }
         let Some(cache) = self.0.engine.cache() else {
             return self.compile(engine, form);
         };
-        if let Some(variant) = cache.load(engine, &self.0.digest, form) {
+        let cached = cache.load(engine, &self.0.digest, form);
+        if let Some(variant) = cached.and_then(|entry| code::decode(engine, &entry, form)) {
             return Ok(variant);
         }
         let variant = self.compile(engine, form)?;
-        cache.store(engine, &self.0.digest, &variant);
+        if let Some(entry) = code::encode(&variant) {
+            cache.store(engine, &self.0.digest, form, &entry);
+        }
         Ok(variant)
+    }
+
+    /// The compiled form for a [`CodeSource`](crate::CodeSource), if the cache has it.
+    ///
+    /// # Errors
+    /// The engine cannot work on this machine.
+    pub fn cached_code(&self, form: Form) -> Result<Option<Vec<u8>>, Error> {
+        let engine = &self.0.engine.half(form)?.wasmtime;
+        let cache = self.0.engine.cache();
+        Ok(cache.and_then(|cache| cache.load(engine, &self.0.digest, form)))
+    }
+
+    /// Compiles a form, for a [`CodeSource`](crate::CodeSource).
+    ///
+    /// # Errors
+    /// The module is refused.
+    pub fn compile_code(&self, form: Form) -> Result<Vec<u8>, Error> {
+        let engine = &self.0.engine.half(form)?.wasmtime;
+        let variant = self.compile(engine, form)?;
+        code::encode(&variant).ok_or_else(|| Error::Instantiate {
+            action: "compiled",
+            reason: "its compiled form has no encoding".to_owned(),
+        })
+    }
+
+    /// Puts a form that another process compiled into the cache.
+    ///
+    /// # Errors
+    /// The engine cannot work on this machine.
+    pub fn keep_code(&self, form: Form, entry: &[u8]) -> Result<(), Error> {
+        let engine = &self.0.engine.half(form)?.wasmtime;
+        if let Some(cache) = self.0.engine.cache() {
+            cache.store(engine, &self.0.digest, form, entry);
+        }
+        Ok(())
     }
 
     fn compile(&self, engine: &wasmtime::Engine, form: Form) -> Result<Variant, Error> {

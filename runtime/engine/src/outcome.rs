@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use wasmtime::WasmBacktrace;
 
 use crate::Module;
@@ -20,7 +21,7 @@ pub enum Outcome {
 }
 
 /// Why a program was stopped. A later one outranks an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// The countdown of safepoints ended.
     Countdown,
@@ -50,7 +51,7 @@ impl fmt::Display for Reason {
 }
 
 /// Something that WebAssembly forbids: the program cannot go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trap {
     /// Which rule was broken.
     pub kind: TrapKind,
@@ -61,7 +62,7 @@ pub struct Trap {
 }
 
 /// The rules of WebAssembly that a program can break while it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum TrapKind {
     /// The instruction `unreachable`, which languages emit for `abort` and panics.
@@ -91,7 +92,7 @@ pub enum TrapKind {
 }
 
 /// A function in a backtrace.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BacktraceFrame {
     /// Its index in the original module.
     pub function: u32,

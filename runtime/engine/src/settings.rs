@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 pub use wherry_snapshot::Quota;
 use wherry_snapshot::{Digest, Key};
 pub use wherry_wasi::{Input, Mount, Output, Scratch, Stdio};
 
 /// How a program is started. Its arguments, environment and seed travel with the job.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// Arguments, the program's name first.
     pub args: Vec<String>,
@@ -105,7 +106,7 @@ impl Settings {
 }
 
 /// Limits over the whole life of a job; `None` is no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes of all linear memories and tables, and of buffers and textures of the GPU, together.
     /// Growing beyond fails in the guest.

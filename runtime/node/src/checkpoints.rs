@@ -145,11 +145,13 @@ pub(crate) fn make_directory(directory: &Path) -> Result<(), Error> {
         made => made.map_err(Error::io("create", &path))?,
     }
     // What is written into it outlives a power failure only if it does.
-    [Some(directory), directory.parent()]
-        .into_iter()
-        .flatten()
-        .try_for_each(|above| File::open(above).and_then(|above| above.sync_all()))
-        .map_err(Error::io("write", directory))
+    sync_directory(directory)
+}
+
+/// The names in a directory are on the disk.
+pub(crate) fn sync_directory(directory: &Path) -> Result<(), Error> {
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(Error::io("write", directory))
 }
 
 /// All checkpoints of a job, by their numbers: those that are noted, even if their files are

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::protocol::{receive, send};
 use crate::store::SOCKET;
-use crate::{ActiveJob, Answer, Error, JobInfo, Question, Requests, State};
+use crate::{ActiveJob, Answer, Error, JobInfo, Question, Questions, State};
 
 /// How long a question and an answer may take to pass through the socket.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,7 +22,7 @@ const MAX_CONNECTIONS: usize = 16;
 pub struct ControlSocket {
     path: PathBuf,
     serving: Arc<Serving>,
-    requests: Requests,
+    questions: Questions,
 }
 
 /// How many connections are being served.
@@ -38,7 +38,7 @@ impl ControlSocket {
     ///
     /// # Errors
     /// The socket cannot be made.
-    pub fn listen(job: &ActiveJob, requests: &Requests) -> Result<Self, Error> {
+    pub fn listen(job: &ActiveJob, questions: &Questions) -> Result<Self, Error> {
         let path = job.directory().join(SOCKET);
         let failed = |error| Error::io("create", &path)(error);
         // We have the lock, so whoever made this one is gone.
@@ -48,7 +48,7 @@ impl ControlSocket {
         }
         let listener = with_short_path(&path, |path| UnixListener::bind(path)).map_err(failed)?;
         let serving = Arc::<Serving>::default();
-        let (served, shared) = (requests.clone(), Arc::clone(&serving));
+        let (served, shared) = (questions.clone(), Arc::clone(&serving));
         thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || accept(&listener, &served, &shared))
@@ -56,13 +56,13 @@ impl ControlSocket {
         Ok(ControlSocket {
             path,
             serving,
-            requests: requests.clone(),
+            questions: questions.clone(),
         })
     }
 
     /// Takes no more connections, and lets those that are open get their answers.
     pub(crate) fn close(self) {
-        self.requests.close();
+        self.questions.close();
         let count = self.serving.lock();
         let busy = |count: &mut usize| *count > 0;
         let waited = self
@@ -76,7 +76,7 @@ impl ControlSocket {
 impl Drop for ControlSocket {
     /// Whoever still waits for an answer gets to know that there will be none.
     fn drop(&mut self) {
-        self.requests.close();
+        self.questions.close();
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -87,17 +87,17 @@ impl Serving {
     }
 }
 
-fn accept(listener: &UnixListener, requests: &Requests, serving: &Arc<Serving>) {
+fn accept(listener: &UnixListener, questions: &Questions, serving: &Arc<Serving>) {
     for connection in listener.incoming() {
         let Ok(connection) = connection else { continue };
         let Some(guest) = Served::begin(serving) else {
             continue;
         };
-        let requests = requests.clone();
+        let questions = questions.clone();
         let serve = move || {
             let _guest = guest;
             // Whoever does not speak the protocol, or goes away, gets no answer.
-            let _ = serve(&connection, &requests);
+            let _ = serve(&connection, &questions);
         };
         let _ = thread::Builder::new().spawn(serve);
     }
@@ -124,10 +124,10 @@ impl Drop for Served {
     }
 }
 
-fn serve(connection: &UnixStream, requests: &Requests) -> io::Result<()> {
+fn serve(connection: &UnixStream, questions: &Questions) -> io::Result<()> {
     connection.set_read_timeout(Some(PATIENCE))?;
     connection.set_write_timeout(Some(PATIENCE))?;
-    let answer = requests.ask(receive(connection)?).recv();
+    let answer = questions.ask(receive(connection)?).recv();
     let ended = |_| Answer::Refused("it has ended".to_owned());
     send(connection, &answer.unwrap_or_else(ended))
 }
@@ -198,7 +198,6 @@ fn with_short_path<T>(path: &Path, action: impl Fn(&Path) -> io::Result<T>) -> i
 mod tests {
     use super::*;
     use crate::{JobStore, Record};
-    use wherry_engine::Control;
 
     #[test]
     fn a_long_path_is_no_obstacle_and_the_dead_do_not_answer() {
@@ -206,10 +205,10 @@ mod tests {
         let store = JobStore::new(directory.path().join("j".repeat(120)));
         let record = Record::new("w".into(), "sha256:00".into(), Vec::new());
         let job = store.create(record).unwrap();
-        let requests = Requests::new(Control::new().unwrap());
-        let socket = ControlSocket::listen(&job, &requests).unwrap();
+        let questions = Questions::default();
+        let socket = ControlSocket::listen(&job, &questions).unwrap();
         let info = store.find(&job.record.id).unwrap();
-        requests.close();
+        questions.close();
         assert!(matches!(
             ask(&info, &Question::Kill),
             Err(Error::Refused { reason, .. }) if reason == "it has ended"

@@ -100,6 +100,44 @@ pub enum Error {
         /// What is wrong.
         source: wherry_trust::KeyError,
     },
+    /// A process that works for the job could not do what it was to do.
+    #[error(transparent)]
+    Failed(#[from] crate::Failure),
+    /// A process that works for the job cannot be started, or talked to.
+    #[error("the process {name} of the job: {source}")]
+    Process {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The process that ran the job died.
+    #[error("the process of the job died: {how}")]
+    Died {
+        /// What is known of it.
+        how: String,
+    },
+    /// The process that ran the job took more memory than the job, and what is needed to run it, may.
+    #[error("the system ended the process of the job: it took more than {limit} bytes of memory")]
+    OutOfMemory {
+        /// The limit.
+        limit: u64,
+    },
+    /// The compiler's process died.
+    #[error(
+        "the module cannot be compiled with {} of CPU time and {} MiB of memory: {how}",
+        humantime::format_duration(limits.cpu_time),
+        limits.memory_bytes >> 20
+    )]
+    Compiler {
+        /// What is known of it.
+        how: String,
+        /// What it may use.
+        limits: crate::CompilerLimits,
+    },
+    /// The process of the job cannot be confined as it should be.
+    #[error(transparent)]
+    Confinement(#[from] wherry_sandbox::Error),
     /// The engine cannot go on with the job.
     #[error(transparent)]
     Engine(#[from] wherry_engine::Error),

@@ -3,7 +3,8 @@
 //! ```text
 //! jobs/<id>/
 //!   job.json      what the job is and how it stands; replaced as a whole
-//!   lock          locked by the process that runs the job, so a killed one is found out
+//!   lock          locked by the process that answers for the job, so a killed one is found out
+//!   process.lock  locked by the process that runs the program
 //!   control.sock  where that process takes requests
 //!   receipt.json  what its last run used, and how it ended, signed
 //!   scratch/      the job's own files while it runs
@@ -20,6 +21,7 @@ mod error;
 mod gc;
 mod lock;
 mod node_key;
+mod process;
 mod protocol;
 mod receipt;
 mod record;
@@ -39,12 +41,14 @@ pub use control::{ControlSocket, ask};
 pub use error::Error;
 pub use gc::{Finding, Leftover};
 pub use node_key::{node_key, node_public_key};
+pub use process::{
+    Assignment, Compiler, CompilerLimits, Failure, JobFiles, JobProcess, Questions, Start, serve,
+};
 pub use protocol::{Answer, Question};
 pub use receipt::{Lineage, PREDICATE, Point, Receipt, ReceiptError, RunEnd};
 pub use record::{Checkpointed, End, Form, MountRecord, Record, State, Status, Streams};
-pub use requests::Requests;
 pub use retention::{Retention, Why};
 pub use state_directory::StateDirectory;
 pub use store::{ActiveJob, JobInfo, JobStore};
-pub use supervisor::{Ending, Event, Plan, supervise};
+pub use supervisor::{Ending, Event, Plan};
 pub use used::Used;

@@ -75,6 +75,16 @@ pub struct Streams {
     pub log: Option<PathBuf>,
 }
 
+impl From<&MountRecord> for wherry_engine::Mount {
+    fn from(record: &MountRecord) -> Self {
+        wherry_engine::Mount {
+            host: record.host.clone(),
+            guest: record.guest.clone(),
+            read_only: record.read_only,
+        }
+    }
+}
+
 impl Streams {
     /// Whether there are none.
     #[must_use]

@@ -11,7 +11,7 @@ use crate::{Answer, Question};
 /// Takes requests to one job; clones share them. What is asked for before the job runs is
 /// done as soon as it does.
 #[derive(Clone)]
-pub struct Requests {
+pub(crate) struct Requests {
     control: Control,
     waiting: Arc<Mutex<Waiting>>,
 }
@@ -41,30 +41,20 @@ pub(crate) struct CheckpointRequest {
 impl Requests {
     /// For the job that `control` controls.
     #[must_use]
-    pub fn new(control: Control) -> Self {
+    pub(crate) fn new(control: Control) -> Self {
         let waiting = Arc::default();
         Requests { control, waiting }
     }
 
     /// The job's control.
     #[must_use]
-    pub fn control(&self) -> &Control {
+    pub(crate) fn control(&self) -> &Control {
         &self.control
     }
 
-    /// Asks for a checkpoint at the usual place, after which the job goes on or is suspended.
-    /// If it cannot be written, the job goes on.
-    pub fn checkpoint(&self, go_on: bool) {
-        self.push(CheckpointRequest {
-            to: None,
-            go_on,
-            planned: false,
-            reply: None,
-        });
-    }
-
-    /// As [`Requests::checkpoint`], but the run is over even if it cannot be written.
-    pub fn planned_checkpoint(&self, go_on: bool) {
+    /// Asks for a checkpoint at the usual place, after which the job goes on, or the run is over
+    /// even if it cannot be written.
+    pub(crate) fn planned_checkpoint(&self, go_on: bool) {
         self.push(CheckpointRequest {
             to: None,
             go_on,
@@ -74,7 +64,7 @@ impl Requests {
     }
 
     /// Ends the job.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.control.kill();
     }
 

@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use crate::lock::{open_lock, try_lock};
+use crate::lock::{LOCK, await_process, open_lock, try_lock};
 use crate::store::{RECORD, private_directories};
 use crate::{Error, JobInfo, JobStore};
 
@@ -28,12 +28,13 @@ impl StateDirectory {
     pub fn take(directory: &Path) -> Result<Self, Error> {
         private_directories(directory)?;
         refuse_foreign(directory)?;
-        let lock = open_lock(directory)?;
+        let lock = open_lock(directory, LOCK)?;
         if !try_lock(&lock, directory)? {
             return Err(Error::StateInUse(directory.to_owned()));
         }
         let store = JobStore::new(directory.to_owned());
         for left in store.directories()? {
+            await_process(&left)?;
             // Its process was killed before it was a job, or while it was removed.
             if is_job_directory(&left) && !left.join(RECORD).exists() {
                 fs::remove_dir_all(&left).map_err(Error::io("remove", &left))?;
@@ -83,7 +84,7 @@ fn is_job_directory(path: &Path) -> bool {
 
 /// A directory that was never used for state, and has something in it, is somebody's own.
 fn refuse_foreign(directory: &Path) -> Result<(), Error> {
-    let lock = directory.join(crate::lock::LOCK);
+    let lock = directory.join(LOCK);
     if lock.exists() {
         return Ok(());
     }

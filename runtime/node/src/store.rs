@@ -8,13 +8,15 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoints::{self, Checkpoint};
-use crate::lock::{is_locked, open_lock, try_lock};
+use crate::lock::{LOCK, PROCESS_LOCK, await_process, is_locked, open_lock, try_lock};
 use crate::record::now;
 use crate::{Error, Record, State, Status};
 
 pub(crate) const RECORD: &str = "job.json";
 pub(crate) const SOCKET: &str = "control.sock";
 pub(crate) const SCRATCH: &str = "scratch";
+/// A checkpoint on its way to where the user wants it.
+pub(crate) const OUTGOING: &str = "outgoing";
 
 /// Larger than the record of a job with all the arguments that the system lets pass.
 const MAX_RECORD: u64 = 16 << 20;
@@ -35,7 +37,7 @@ pub struct JobInfo {
     directory: PathBuf,
 }
 
-/// A job that this process runs: while it lives, no other process can.
+/// A job that this process answers for: while it lives, no other process can.
 #[derive(Debug)]
 pub struct ActiveJob {
     /// What the node remembers of it.
@@ -59,7 +61,7 @@ impl JobStore {
     pub fn create(&self, record: Record) -> Result<ActiveJob, Error> {
         private_directories(&self.directory)?;
         let (id, directory) = self.new_directory()?;
-        let lock = open_lock(&directory)?;
+        let lock = open_lock(&directory, LOCK)?;
         lock.lock().map_err(Error::io("lock", &directory))?;
         let record = Record { id, ..record };
         save(&directory, &record, false)?;
@@ -157,7 +159,7 @@ impl JobInfo {
     /// # Errors
     /// Another process runs it.
     pub fn activate(self) -> Result<ActiveJob, Error> {
-        let lock = open_lock(&self.directory)?;
+        let lock = open_lock(&self.directory, LOCK)?;
         while !try_lock(&lock, &self.directory)? {
             // Whoever only looks holds a shared lock for a moment.
             if is_locked(&self.directory)? {
@@ -165,7 +167,8 @@ impl JobInfo {
             }
             std::thread::yield_now();
         }
-        // It may have changed until we had the lock.
+        await_process(&self.directory)?;
+        // It may have changed until we had the locks.
         let record = read_record(&self.directory)?;
         Ok(ActiveJob {
             record,
@@ -208,6 +211,31 @@ impl JobInfo {
 }
 
 impl ActiveJob {
+    /// Locks the job for the process that runs it.
+    ///
+    /// # Errors
+    /// The lock cannot be made.
+    pub(crate) fn lock_process(&self) -> Result<File, Error> {
+        let lock = open_lock(&self.directory, PROCESS_LOCK)?;
+        lock.lock().map_err(Error::io("lock", &self.directory))?;
+        // What the other one has not delivered, nobody waits for.
+        let outgoing = self.directory.join(OUTGOING);
+        ignore_missing(fs::remove_file(&outgoing)).map_err(Error::io("remove", &outgoing))?;
+        Ok(lock)
+    }
+
+    /// The job, in the process that runs it, which has got its `lock` for that.
+    ///
+    /// # Errors
+    /// Its record cannot be read.
+    pub(crate) fn take_over(directory: PathBuf, lock: File) -> Result<Self, Error> {
+        Ok(ActiveJob {
+            record: read_record(&directory)?,
+            directory,
+            _lock: lock,
+        })
+    }
+
     /// The job's directory.
     #[must_use]
     pub fn directory(&self) -> &Path {

@@ -1,24 +1,26 @@
 //! Runs a job to its end or its suspension, and writes its checkpoints on the way.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use wherry_engine::{Job, Outcome, Reason, Trap};
 
 use crate::record::now;
-use crate::requests::CheckpointRequest;
+use crate::requests::{CheckpointRequest, Requests};
 use crate::writing::{Background, Pause, Shared};
-use crate::{ActiveJob, Answer, Checkpointed, ControlSocket, End, Error, Requests, Status, Used};
+use crate::{ActiveJob, Answer, Checkpointed, End, Error, Status, Used};
 
 /// The shortest time from one regular checkpoint to the next.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// When checkpoints are made without being asked for, and where they go.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Plan {
     /// Where checkpoints go; the job's directory if it is not said.
     pub checkpoint_to: Option<PathBuf>,
@@ -33,11 +35,12 @@ pub struct Plan {
     pub periodic: bool,
     /// Files that have the job's output: they are on the disk before a checkpoint is that
     /// counts on what is in them.
+    #[serde(skip)]
     pub outputs: Vec<Arc<File>>,
 }
 
 /// How a run ended.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Ending {
     /// The program ended by itself.
     Exited(u32),
@@ -50,14 +53,25 @@ pub enum Ending {
 }
 
 /// What happens while a job runs.
-#[derive(Debug)]
-pub enum Event<'a> {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Event {
     /// A checkpoint is on the disk.
-    Checkpointed(&'a Checkpointed),
-    /// A checkpoint could not be written. The job goes on.
-    CheckpointFailed(&'a Error),
+    Checkpointed(Checkpointed),
+    /// A checkpoint could not be written, for this reason. The job goes on.
+    CheckpointFailed(String),
     /// An older checkpoint, which the job does not keep, could not be deleted.
-    NotDeleted(&'a Error),
+    NotDeleted(String),
+    /// The job gets no more of something: `memory`, `scratch`, `files`, `output` or `log`.
+    LimitReached(String),
+}
+
+/// The world outside the process of a job.
+pub(crate) trait Observer: Sync {
+    /// Is told what happens.
+    fn observe(&self, event: Event);
+
+    /// Brings the file `from`, which is in the job's directory, to where the user wants it.
+    fn deliver(&self, from: &Path, to: &Path) -> io::Result<()>;
 }
 
 /// Runs `job` until it ends or is suspended. `keep` its scratch directory when it has ended.
@@ -65,21 +79,20 @@ pub enum Event<'a> {
 /// # Errors
 /// The engine fails, or a checkpoint that was to end the run cannot be written. The job's
 /// previous checkpoint is as it was.
-pub fn supervise(
+pub(crate) fn supervise(
     job: Job,
     active: ActiveJob,
-    socket: ControlSocket,
     requests: &Requests,
     plan: Plan,
     keep: bool,
-    observe: &mut (dyn FnMut(Event<'_>) + Send),
+    observer: &dyn Observer,
 ) -> Result<Ending, Error> {
     let _timer = plan
         .after
         .map(|after| Timer::start(after, plan.go_on || plan.periodic, requests));
     let before = active.record.used;
     let outputs = plan.outputs.clone();
-    let shared = Shared::new(active, observe, outputs.clone());
+    let shared = Shared::new(active, observer, outputs.clone());
     let (ending, suspenders, used) = thread::scope(|scope| {
         let mut supervisor = Supervisor {
             job,
@@ -100,7 +113,6 @@ pub fn supervise(
     let ending = conclude(active, ending, &outputs, keep);
     // Only now, without the lock: who hears that a job is suspended may resume it at once.
     answer(requests, suspenders, &ending);
-    socket.close();
     ending
 }
 

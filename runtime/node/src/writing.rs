@@ -1,7 +1,7 @@
 //! A checkpoint on its way to the disk, while the job waits or runs on.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -10,27 +10,28 @@ use wherry_engine::{Capture, Checkpoint, Job, NewFile};
 use wherry_snapshot::Key;
 
 use crate::record::now;
-use crate::requests::CheckpointRequest;
+use crate::requests::{CheckpointRequest, Requests};
 use crate::retention::delete;
-use crate::supervisor::sync;
-use crate::{ActiveJob, Answer, Checkpointed, Error, Event, Form, Requests, state_name};
+use crate::store::OUTGOING;
+use crate::supervisor::{Observer, sync};
+use crate::{ActiveJob, Answer, Checkpointed, Error, Event, Form, state_name};
 
 /// What both the supervisor and who writes in the background work on.
 pub(crate) struct Shared<'a> {
     active: Mutex<ActiveJob>,
-    observe: Mutex<&'a mut (dyn FnMut(Event<'_>) + Send)>,
+    observer: &'a dyn Observer,
     outputs: Vec<Arc<File>>,
 }
 
 impl<'a> Shared<'a> {
     pub(crate) fn new(
         active: ActiveJob,
-        observe: &'a mut (dyn FnMut(Event<'_>) + Send),
+        observer: &'a dyn Observer,
         outputs: Vec<Arc<File>>,
     ) -> Self {
         Shared {
             active: Mutex::new(active),
-            observe: Mutex::new(observe),
+            observer,
             outputs,
         }
     }
@@ -42,10 +43,6 @@ impl<'a> Shared<'a> {
     pub(crate) fn into_active(self) -> ActiveJob {
         let active = self.active.into_inner();
         active.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn observe(&self, event: Event<'_>) {
-        (lock(&self.observe))(event);
     }
 
     /// Captures the stopped job, to be written to the user's file `to`, which is replaced, or
@@ -62,7 +59,8 @@ impl<'a> Shared<'a> {
         let (extent, file) = if is_own {
             (wherry_engine::Extent::Delta, NewFile::anew(&path))
         } else {
-            (wherry_engine::Extent::Full, NewFile::replacing(&path))
+            let outgoing = self.active().directory().join(OUTGOING);
+            (wherry_engine::Extent::Full, NewFile::replacing(&outgoing))
         };
         let file = file.map_err(refused)?;
         let capture = file.handle().and_then(|file| job.capture(file, extent));
@@ -78,9 +76,9 @@ impl<'a> Shared<'a> {
     /// Notes a checkpoint that is on the disk, and deletes those that it makes superfluous.
     fn note(&self, done: &Checkpointed) -> Result<(), Error> {
         let of_no_use = self.active().keep(done.clone())?;
-        self.observe(Event::Checkpointed(done));
+        self.observer.observe(Event::Checkpointed(done.clone()));
         if let Err(error) = delete(&of_no_use) {
-            self.observe(Event::NotDeleted(&error));
+            self.observer.observe(Event::NotDeleted(error.to_string()));
         }
         Ok(())
     }
@@ -90,13 +88,29 @@ impl<'a> Shared<'a> {
         // A checkpoint says how much output there is.
         sync(&self.outputs)?;
         let written = captured.write(pause)?;
+        if !written.is_own {
+            self.deliver(&written.done.path)?;
+        }
         self.note(&written.done)?;
         Ok(written)
     }
 
+    /// Has a checkpoint brought out of the job's directory.
+    fn deliver(&self, to: &Path) -> Result<(), Error> {
+        let from = self.active().directory().join(OUTGOING);
+        self.observer.deliver(&from, to).map_err(|source| {
+            let path = to.to_owned();
+            Error::Checkpoint {
+                path: path.clone(),
+                source: wherry_engine::Error::File { path, source },
+            }
+        })
+    }
+
     /// Tells that a checkpoint could not be written.
     pub(crate) fn refuse(&self, requests: Vec<CheckpointRequest>, error: &Error) {
-        self.observe(Event::CheckpointFailed(error));
+        self.observer
+            .observe(Event::CheckpointFailed(error.to_string()));
         for reply in requests.into_iter().filter_map(|request| request.reply) {
             let _ = reply.send(Answer::Refused(error.to_string()));
         }

@@ -26,6 +26,6 @@ pub use error::{PolicyError, Problem};
 pub use grant::{Grant, Row, Verdict, grant};
 pub use item::{Item, Limit, Unit};
 pub use policy::{
-    Adapter, Checkpoints, Hours, Mount, Pattern, Policy, Signal, SignalSource, When, Who,
+    Adapter, Checkpoints, Hours, Isolation, Mount, Pattern, Policy, Signal, SignalSource, When, Who,
 };
 pub use request::{Amounts, GpuRequest, MountRequest, Origin, Request};

@@ -5,12 +5,14 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
+use wherry_packager::parse_bytes;
+use wherry_sandbox::Facility;
 
 use crate::policy::SignalSource;
 use crate::read::{Document, Table, count, expected, text};
 use crate::{
-    Adapter, Checkpoints, Hours, Item, Limit, Mount, Pattern, Policy, PolicyError, Problem, Signal,
-    When, Who, signatures,
+    Adapter, Checkpoints, Hours, Isolation, Item, Limit, Mount, Pattern, Policy, PolicyError,
+    Problem, Signal, When, Who, signatures,
 };
 
 /// Larger than any real one.
@@ -19,7 +21,7 @@ const MAX_FILE: usize = 1 << 20;
 /// Hotter than any sensor that still works.
 const MAX_CELSIUS: u64 = 200;
 
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "who",
     "signatures",
     "limits",
@@ -29,6 +31,7 @@ const TABLES: [&str; 10] = [
     "clock",
     "when",
     "checkpoints",
+    "isolation",
     "format",
 ];
 
@@ -91,6 +94,10 @@ fn read(root: &Table<'_>) -> Policy {
     let keys = ["directory", "every", "keep", "grace", "encrypted"];
     if let Some(table) = root.table("checkpoints", &keys) {
         policy.checkpoints = checkpoints(&table);
+    }
+    let keys = ["require", "compile_time", "compile_memory"];
+    if let Some(table) = root.table("isolation", &keys) {
+        policy.isolation = isolation(&table, policy.isolation);
     }
     policy
 }
@@ -338,4 +345,35 @@ fn checkpoints(table: &Table<'_>) -> Checkpoints {
         grace: table.duration("grace"),
         encrypted: table.boolean("encrypted").unwrap_or(false),
     }
+}
+
+fn isolation(table: &Table<'_>, usual: Isolation) -> Isolation {
+    let require = table.array("require").map(|names| {
+        let mut require = Vec::new();
+        for name in names {
+            match text(name.get_ref()).and_then(|name| facility(&name)) {
+                Ok(facility) => require.push(facility),
+                Err(why) => table.problem(name.span(), format!("`require`: {why}")),
+            }
+        }
+        require.sort_unstable();
+        require.dedup();
+        require
+    });
+    Isolation {
+        require: require.unwrap_or(usual.require),
+        compile_time: table.duration("compile_time"),
+        compile_memory: table.read("compile_memory", |value| parse_bytes(&text(value)?)),
+    }
+}
+
+fn facility(name: &str) -> Result<Facility, String> {
+    let known = Facility::ALL.into_iter();
+    known
+        .clone()
+        .find(|facility| facility.name() == name)
+        .ok_or_else(|| {
+            let names: Vec<_> = known.map(Facility::name).collect();
+            format!("nothing is called {name:?}; there are {}", names.join(", "))
+        })
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use wherry_sandbox::Facility;
 use wherry_trust::{PolicyTable, Unsigned};
 
 use crate::{Item, Limit, PolicyError, parse, show};
@@ -26,6 +27,19 @@ pub struct Policy {
     pub when: When,
     /// Where checkpoints go, and how often.
     pub checkpoints: Checkpoints,
+    /// What must confine the processes that work for a job.
+    pub isolation: Isolation,
+}
+
+/// What must confine the processes that work for a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Isolation {
+    /// Without these no job runs.
+    pub require: Vec<Facility>,
+    /// CPU time to compile a module with; the usual if it is not said.
+    pub compile_time: Option<Duration>,
+    /// Bytes of memory to compile a module with; the usual if it is not said.
+    pub compile_memory: Option<u64>,
 }
 
 /// From where workloads may come.
@@ -186,6 +200,10 @@ impl Policy {
             clock: Duration::from_millis(1),
             when: When::default(),
             checkpoints: Checkpoints::default(),
+            isolation: Isolation {
+                require: Facility::CORE.to_vec(),
+                ..Isolation::default()
+            },
         }
     }
 
@@ -212,6 +230,7 @@ impl Policy {
             clock: Duration::from_nanos(1),
             when: When::default(),
             checkpoints: Checkpoints::default(),
+            isolation: Isolation::default(),
         }
     }
 

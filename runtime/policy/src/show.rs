@@ -46,7 +46,8 @@ fn write(out: &mut String, policy: &Policy) -> fmt::Result {
     }
     writeln!(out, "\n[clock]\nresolution = {}", time(policy.clock))?;
     write_when(out, policy)?;
-    write_checkpoints(out, policy)
+    write_checkpoints(out, policy)?;
+    write_isolation(out, policy)
 }
 
 fn write_limits(out: &mut String, policy: &Policy, table: &str) -> fmt::Result {
@@ -107,6 +108,19 @@ fn write_checkpoints(out: &mut String, policy: &Policy) -> fmt::Result {
         writeln!(out, "grace = {}", time(grace))?;
     }
     writeln!(out, "encrypted = {}", checkpoints.encrypted)
+}
+
+fn write_isolation(out: &mut String, policy: &Policy) -> fmt::Result {
+    let isolation = &policy.isolation;
+    let names: Vec<_> = isolation.require.iter().map(|one| one.name()).collect();
+    writeln!(out, "\n[isolation]\nrequire = {}", list(&names))?;
+    if let Some(compile_time) = isolation.compile_time {
+        writeln!(out, "compile_time = {}", time(compile_time))?;
+    }
+    if let Some(bytes) = isolation.compile_memory {
+        writeln!(out, "compile_memory = {}", quoted(&format!("{bytes} B")))?;
+    }
+    Ok(())
 }
 
 fn quoted(text: &str) -> String {

@@ -23,6 +23,6 @@ mod seccomp;
 
 pub use cgroup::{Cgroup, CgroupLimits};
 pub use confinement::{Access, Confinement, Devices, Error, Grant, Requirement, Role};
-pub use descriptors::keep_descriptors;
+pub use descriptors::{keep_descriptors, pass_on, passed_on};
 pub use limits::Limits;
 pub use report::{Facility, Finding, Report, State};

@@ -78,6 +78,39 @@ impl Facility {
         Facility::Seccomp,
     ];
 
+    /// All of them.
+    pub const ALL: [Facility; 11] = [
+        Facility::Process,
+        Facility::NoNewPrivileges,
+        Facility::Capabilities,
+        Facility::Landlock,
+        Facility::Seccomp,
+        Facility::Rlimits,
+        Facility::UserNamespace,
+        Facility::NetworkNamespace,
+        Facility::IpcNamespace,
+        Facility::MemoryCgroup,
+        Facility::PidsCgroup,
+    ];
+
+    /// What it is called where programs read and write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Facility::Process => "process",
+            Facility::NoNewPrivileges => "no-new-privileges",
+            Facility::Capabilities => "capabilities",
+            Facility::Landlock => "landlock",
+            Facility::Seccomp => "seccomp",
+            Facility::Rlimits => "rlimits",
+            Facility::UserNamespace => "user-namespace",
+            Facility::NetworkNamespace => "network-namespace",
+            Facility::IpcNamespace => "ipc-namespace",
+            Facility::MemoryCgroup => "memory-cgroup",
+            Facility::PidsCgroup => "pids-cgroup",
+        }
+    }
+
     /// What there is when it is in use, and when it is not.
     fn meanings(self) -> (&'static str, &'static str) {
         match self {

@@ -105,7 +105,18 @@ const JOB: &[c_long] = &[
 
 /// Older forms, which 64-bit ARM never had.
 #[cfg(target_arch = "x86_64")]
-const OLDER: &[c_long] = &[libc::SYS_poll, libc::SYS_renameat];
+const OLDER: &[c_long] = &[
+    libc::SYS_poll,
+    libc::SYS_pause,
+    libc::SYS_mkdir,
+    libc::SYS_rmdir,
+    libc::SYS_unlink,
+    libc::SYS_rename,
+    libc::SYS_renameat,
+    libc::SYS_link,
+    libc::SYS_symlink,
+    libc::SYS_readlink,
+];
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[c_long] = &[libc::SYS_renameat];
 

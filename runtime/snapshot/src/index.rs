@@ -2,7 +2,8 @@
 //! on.
 
 use std::collections::HashMap;
-use std::io::{Read, Seek, SeekFrom};
+use std::fs;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Mutex, PoisonError};
 
 use crate::chunk::{Entry, Unpacker, damaged, verify};
@@ -32,6 +33,20 @@ struct Place {
     number: u64,
     offset: u64,
     entry: Entry,
+}
+
+impl Index<fs::File> {
+    /// The files, which share their places with these.
+    pub(crate) fn open_files(&self) -> io::Result<Vec<fs::File>> {
+        let files = self.sources.iter().map(|source| &source.reader);
+        files
+            .map(|file| {
+                file.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .try_clone()
+            })
+            .collect()
+    }
 }
 
 impl<R> Index<R> {

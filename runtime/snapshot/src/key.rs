@@ -42,6 +42,12 @@ impl Key {
         Key(Arc::new(Zeroizing::new(bytes)))
     }
 
+    /// Its bytes, for another process that [parses](Self::parse) them.
+    #[must_use]
+    pub fn secret(&self) -> Zeroizing<[u8; LENGTH]> {
+        self.0.as_ref().clone()
+    }
+
     /// Reads a key as it stands in a file: 32 bytes, or 64 hexadecimal digits and the end of
     /// a line.
     ///

@@ -1,6 +1,7 @@
 //! Reading a checkpoint: everything is verified before it is used.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 
@@ -39,6 +40,16 @@ pub struct SectionInfo {
     pub length: u64,
     /// SHA-256 of it; zero for the chunks, which the chunk index vouches for.
     pub digest: Digest,
+}
+
+impl Reader<File> {
+    /// The file and those that it builds on, for another process to open a reader over.
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    pub fn files(&self) -> io::Result<Vec<File>> {
+        self.index.open_files()
+    }
 }
 
 impl<R: Read + Seek> Reader<R> {

@@ -9,9 +9,10 @@ use anyhow::Context as _;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
-use wherry_engine::{Job, Settings, gpu_state};
+use wherry_engine::gpu_state;
 use wherry_node::{
-    ActiveJob, ControlSocket, JobInfo, MountRecord, Record, State, open_checkpoint, state_name,
+    ActiveJob, ControlSocket, JobInfo, JobProcess, MountRecord, Record, Start, State,
+    open_checkpoint, state_name,
 };
 use wherry_packager::{Reference, WorkloadConfig};
 use wherry_policy::{Amounts, GpuRequest, Grant, Item, Origin, Request};
@@ -22,7 +23,8 @@ use super::Context;
 use crate::carried;
 use crate::failure::Refusal;
 use crate::gpu::GpuArgs;
-use crate::launch::{CheckpointArgs, Launch, LimitArgs};
+use crate::isolation::IsolationArgs;
+use crate::launch::{CheckpointArgs, Launch, Lent, LimitArgs};
 use crate::mounts::{self, DirArg};
 use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict};
 use crate::target::TargetArgs;
@@ -71,6 +73,8 @@ pub(crate) struct Resume {
     #[command(flatten)]
     pub(super) policy: PolicyArgs,
     #[command(flatten)]
+    pub(super) isolation: IsolationArgs,
+    #[command(flatten)]
     pub(super) checkpoints: CheckpointArgs,
     #[command(flatten)]
     pub(super) registry: RegistryArgs,
@@ -81,7 +85,9 @@ pub(crate) struct Resume {
 
 /// A job that can go on.
 struct Ready {
-    job: Job,
+    process: JobProcess,
+    /// The name of the key that its checkpoints are encrypted with.
+    key: Option<String>,
     wasm: Vec<u8>,
     /// The number of the checkpoint.
     sequence: u64,
@@ -91,6 +97,13 @@ struct Ready {
     node: NodePolicy,
     /// The GPU that it asks for.
     gpu: Option<wherry_gpu_host::Settings>,
+}
+
+/// A checkpoint that is open.
+struct Opened<'a> {
+    reader: &'a Reader<File>,
+    /// Whether the job's next ones may build on it.
+    build_on: bool,
 }
 
 impl Resume {
@@ -166,7 +179,11 @@ impl Resume {
         let wasm = self.module_of(context, reader.contents())?;
         let (mut active, adopted) = activate(context, known, reader.contents(), mounts)?;
         let ready = launch.listen(&active).and_then(|socket| {
-            let ready = self.ready(context, &launch, &active, &reader, wasm);
+            let from = Opened {
+                reader: &reader,
+                build_on: false,
+            };
+            let ready = self.ready(context, &launch, &active, &from, wasm);
             Ok((ready?, socket))
         });
         match ready.with_context(failed) {
@@ -193,9 +210,10 @@ impl Resume {
         context: &Context,
         launch: &Launch,
         active: &ActiveJob,
-        reader: &Reader<File>,
+        from: &Opened<'_>,
         wasm: Vec<u8>,
     ) -> anyhow::Result<Ready> {
+        let reader = from.reader;
         let contents = reader.contents();
         launch.check(contents.profile.is_some())?;
         let node = self.policy.load(&context.home)?;
@@ -212,18 +230,25 @@ impl Resume {
         refuse_less(&active.record.mounts, &grant, contents)?;
         node.check_key(launch.key.is_some() || reader.key().is_some())?;
         node.check_time()?;
-        let module = context
-            .home
-            .engine(self.target.target())?
-            .load(wasm.clone());
-        let settings = Settings {
+        let target = self.target.target();
+        let lent = Lent {
             limits: engine_limits(&grant),
             clock_resolution: node.clock_resolution(),
             gpu: node.lend_gpu(gpu.as_ref(), &grant),
-            ..launch.settings(active, contents.usage.unwrap_or_default())?
+            gpu_optional: false,
+            target,
+            isolation: self.isolation.under(&node)?,
         };
+        let module = context.home.engine(target)?.load(wasm.clone());
+        let start = Start::Checkpoint {
+            build_on: from.build_on,
+        };
+        let used = contents.usage.unwrap_or_default();
+        let process = launch.process(active, &module, start, lent, reader.files()?, used)?;
+        let key = launch.key.as_ref().or(reader.key());
         Ok(Ready {
-            job: Job::resume(&module, reader, settings, launch.control())?,
+            process,
+            key: key.map(|key| key.id().to_string()),
             wasm,
             sequence: reader.contents().lineage.sequence,
             state: state_name(&reader.state_digest(), reader.key()),
@@ -299,7 +324,7 @@ impl Resume {
         }
         active.record.retention = self.checkpoints.retention(active.record.retention);
         active.record.gpu = ready.gpu;
-        active.record.key = ready.job.key().map(|key| key.id().to_string());
+        active.record.key = ready.key;
         launch.adopt(&ready.node, &mut active.record);
         active.record.resumed_from = Some((ready.sequence, ready.state));
         active.begin()?;
@@ -316,7 +341,7 @@ impl Resume {
         if context.output.json {
             output::note(json!({ "event": "resumed", "from": from, "damaged": damaged }));
         }
-        launch.run(context, ready.job, active, socket)
+        launch.run(context, ready.process, active, socket)
     }
 
     /// The directories that the job gets: those that are given, and those of `had` that are

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use wherry_engine::{Command, Job, Settings, Usage};
-use wherry_node::{ActiveJob, ControlSocket, JobInfo, Record, StateDirectory};
+use wherry_engine::{Command, Usage};
+use wherry_node::{JobInfo, Record, Start, StateDirectory};
 use wherry_packager::{Digest, Reference};
 use wherry_policy::{Grant, Item};
 
@@ -15,7 +15,8 @@ use crate::determinism::DeterminismArgs;
 use crate::exit;
 use crate::failure::{Refusal, warn};
 use crate::gpu::GpuArgs;
-use crate::launch::{CheckpointArgs, Launch, LimitArgs};
+use crate::isolation::IsolationArgs;
+use crate::launch::{CheckpointArgs, Launch, Lent, LimitArgs};
 use crate::mounts::{self, DirArg};
 use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict};
 use crate::signatures;
@@ -72,6 +73,8 @@ pub(crate) struct Run {
     limits: LimitArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+    #[command(flatten)]
+    isolation: IsolationArgs,
     #[command(flatten)]
     gpu: GpuArgs,
     #[command(flatten)]
@@ -179,14 +182,16 @@ impl Run {
             deterministic,
             manifest: runnable.manifest.as_ref().and_then(workload::from_oci),
         };
-        let limits = engine_limits(&grant);
-        let clock_resolution = node.clock_resolution();
-        let gpu = node.lend_gpu(record.gpu.as_ref(), &grant);
-        let gpu_optional = self.gpu.is_optional(&runnable.config);
-        let module = context
-            .home
-            .engine(self.target.target())?
-            .load(runnable.wasm);
+        let target = self.target.target();
+        let lent = Lent {
+            limits: engine_limits(&grant),
+            clock_resolution: node.clock_resolution(),
+            gpu: node.lend_gpu(record.gpu.as_ref(), &grant),
+            gpu_optional: self.gpu.is_optional(&runnable.config),
+            target,
+            isolation: self.isolation.under(&node)?,
+        };
+        let module = context.home.engine(target)?.load(runnable.wasm);
         if self.scratch.is_none() && !module.uses_paths() {
             record.scratch = None;
         }
@@ -206,22 +211,19 @@ impl Run {
                 "directory": active.directory(),
             }),
         );
-        let job = start(&launch, &active, |settings| {
-            let settings = Settings {
-                limits,
-                clock_resolution,
-                gpu,
-                gpu_optional,
-                ..settings
-            };
-            Job::start(&module, command, settings, launch.control())
+        let process = launch.listen(&active).and_then(|socket| {
+            let start = Start::Command(command);
+            let used = Usage::default();
+            let process = launch.process(&active, &module, start, lent, Vec::new(), used);
+            Ok((process?, socket))
         });
-        match job {
-            Ok((job, socket)) => {
-                if let Some(why) = job.why_no_gpu().filter(|_| active.record.gpu.is_some()) {
+        match process {
+            Ok((process, socket)) => {
+                let why = process.without_gpu.as_ref();
+                if let Some(why) = why.filter(|_| active.record.gpu.is_some()) {
                     warn(format!("the program runs without a GPU: {why}"));
                 }
-                launch.run(context, job, active, socket)
+                launch.run(context, process, active, socket)
             }
             Err(error) => {
                 // It never was a job.
@@ -271,6 +273,7 @@ impl Run {
             gpu: self.gpu,
             limits: self.limits,
             policy: self.policy,
+            isolation: self.isolation,
             target: self.target,
             checkpoints: self.checkpoints,
             registry: RegistryArgs::default(),
@@ -330,15 +333,6 @@ impl Run {
         }
         variables
     }
-}
-
-fn start(
-    launch: &Launch,
-    active: &ActiveJob,
-    start: impl FnOnce(Settings) -> Result<Job, wherry_engine::Error>,
-) -> anyhow::Result<(Job, ControlSocket)> {
-    let socket = launch.listen(active)?;
-    Ok((start(launch.settings(active, Usage::default())?)?, socket))
 }
 
 fn arguments(runnable: &Runnable, given: &[String]) -> Vec<String> {

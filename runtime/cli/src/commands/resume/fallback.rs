@@ -3,12 +3,10 @@
 
 use anyhow::{Context as _, Error};
 use serde_json::{Value, json};
-use wherry_engine::Error as EngineError;
 use wherry_node::{ActiveJob, Checkpoint, End, JobInfo, Standing, Status, open_checkpoint};
 use wherry_snapshot::{Error as SnapshotError, Key};
-use wherry_wasi::RestoreError;
 
-use super::{Ready, Resume, scratch_of};
+use super::{Opened, Ready, Resume, scratch_of};
 use crate::commands::Context;
 use crate::exit;
 use crate::failure::{self, Refusal, warn};
@@ -146,18 +144,19 @@ impl Resume {
         let mounts = self.mounts(&active.record.mounts, contents);
         active.record.mounts = mounts.map_err(Refused::Elsewhere)?;
         active.record.scratch = scratch_of(contents);
-        let ready = self.ready(context, launch, active, &reader, wasm);
-        let mut ready = ready.map_err(|error| {
-            if is_damage(&error) {
+        let build_on = candidate.standing == Standing::Own;
+        let from = Opened {
+            reader: &reader,
+            build_on,
+        };
+        let ready = self.ready(context, launch, active, &from, wasm);
+        ready.map_err(|error| {
+            if error.chain().any(failure::is_damage) {
                 Refused::Damaged(error)
             } else {
                 Refused::Elsewhere(error)
             }
-        })?;
-        if candidate.standing == Standing::Own {
-            ready.job.build_on(&reader);
-        }
-        Ok(ready)
+        })
     }
 
     /// Says that there is nothing to go on from, and what can be done.
@@ -215,24 +214,6 @@ fn require_key(active: &ActiveJob, given: Option<&Key>) -> anyhow::Result<()> {
         }
     };
     Err(Refusal::new(code, message).hint(failure::GIVE_KEY).into())
-}
-
-/// Whether the file is to blame: not the machine, or what it lends the job.
-fn is_damage(error: &Error) -> bool {
-    error.chain().any(|cause| {
-        let within = cause.downcast_ref::<std::io::Error>();
-        let within = within.and_then(std::io::Error::get_ref);
-        within.is_some_and(|inner| inner.is::<wherry_snapshot::Error>())
-            || cause.is::<wherry_snapshot::Error>()
-            || matches!(
-                cause.downcast_ref(),
-                Some(
-                    EngineError::Checkpoint(_)
-                        | EngineError::Frames(_)
-                        | EngineError::Restore(RestoreError::Invalid { .. })
-                )
-            )
-    })
 }
 
 fn complaint(active: &ActiveJob, one: &Checkpoint, reason: &Error) -> String {

@@ -78,7 +78,7 @@ impl RerunArgs {
             guest,
         });
         Ok(Settings {
-            mounts: mounts::for_engine(&records),
+            mounts: records.iter().map(Into::into).collect(),
             scratch,
             ..Settings::new(Stdio::null())
         })

@@ -1,0 +1,393 @@
+//! Jobs in processes of their own.
+//!
+//! The process that answers for a job (`wherry run`, a node's agent) keeps all authority: policy,
+//! keys, the store, the registries, the job's lock. It starts one process for the job, and one to
+//! compile a module that the cache does not have, both from its own executable under other names
+//! ([`serve`]). Those confine themselves before they look at anything that a stranger made, and
+//! get what they work on through pipes and open descriptors. What they say is believed only about
+//! the job itself.
+
+mod assignment;
+mod channel;
+mod compiler;
+mod confines;
+mod failure;
+mod message;
+mod questions;
+mod work;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::Arc;
+
+use wherry_engine::{Form, Key, Module, write_atomically};
+use wherry_sandbox::{Cgroup, CgroupLimits, Report, pass_on};
+
+pub use assignment::{Assignment, Start};
+pub use compiler::Compiler;
+pub use confines::CompilerLimits;
+pub use failure::Failure;
+pub use questions::Questions;
+
+use self::assignment::Descriptors;
+use self::channel::{receive, send};
+use self::confines::{DRIVER_VARIABLES, memory, of_job};
+use self::message::{First, Order, Word};
+use crate::checkpoints::sync_directory;
+use crate::{ActiveJob, ControlSocket, Ending, Error, Event};
+
+/// This program, even if its file has been replaced since.
+const ITSELF: &str = "/proc/self/exe";
+
+/// Threads of a job's process: the program's, those that write checkpoints, and a driver's.
+const THREADS: u64 = 512;
+
+/// Does the work of a process that was started for a job, if this is one. Programs that answer for
+/// jobs call it first; `describe` says what an error means to their users.
+pub fn serve(describe: &dyn Fn(&Error) -> Failure) -> Option<ExitCode> {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next()?;
+    let done = if name == work::NAME {
+        let number = arguments
+            .next()
+            .and_then(|text| text.to_str()?.parse().ok());
+        leave_signals_to_the_other();
+        work::serve(number.unwrap_or(-1), describe)
+    } else if name == compiler::NAME {
+        leave_signals_to_the_other();
+        compiler::serve(describe)
+    } else {
+        return None;
+    };
+    // If the other side has gone, nobody listens to why.
+    Some(done.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
+}
+
+/// Terminals and schedulers signal whole groups of processes. The one that answers for the job says
+/// what that means.
+fn leave_signals_to_the_other() {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+    for signal in [SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ] {
+        // Without, it dies of them, and the job is lost until it is resumed.
+        let _ = signal_hook::flag::register(signal, Arc::default());
+    }
+}
+
+/// Files that the process of a job gets open.
+#[derive(Debug, Default)]
+pub struct JobFiles {
+    /// Takes standard output.
+    pub output: Option<File>,
+    /// Takes standard error.
+    pub log: Option<File>,
+    /// The checkpoint that it begins from, and those that it builds on.
+    pub checkpoint: Vec<File>,
+}
+
+/// The process of a job, which is ready to run it.
+pub struct JobProcess {
+    side: Side,
+    /// What confines it.
+    pub isolation: Report,
+    /// Why there is no GPU for a program that can do without.
+    pub without_gpu: Option<String>,
+}
+
+/// This side of it.
+struct Side {
+    child: Child,
+    stream: UnixStream,
+    module: Module,
+    compiler: Compiler,
+    directory: PathBuf,
+    checkpoint_to: Option<PathBuf>,
+    target: wherry_engine::Target,
+    memory: Option<u64>,
+    /// After the child, which has to be gone when it goes.
+    cgroup: Cgroup,
+}
+
+impl JobProcess {
+    /// Starts a process for a job, and waits until it is ready to run it.
+    ///
+    /// # Errors
+    /// The job cannot begin; [`Error::Failed`] has what its process says of that.
+    pub fn start(
+        active: &ActiveJob,
+        module: &Module,
+        assignment: Assignment,
+        files: &JobFiles,
+        key: Option<&Key>,
+        compiler: &Compiler,
+    ) -> Result<Self, Error> {
+        let failed = |source| Error::Process {
+            name: work::NAME,
+            source,
+        };
+        let lock = active.lock_process()?;
+        let (stream, theirs) = UnixStream::pair().map_err(failed)?;
+        let number = |file: &Option<File>| file.as_ref().map(AsRawFd::as_raw_fd);
+        let first = First {
+            confinement: of_job(active.directory(), &assignment),
+            directory: active.directory().to_owned(),
+            descriptors: Descriptors {
+                lock: lock.as_raw_fd(),
+                output: number(&files.output),
+                log: number(&files.log),
+                checkpoint: files.checkpoint.iter().map(AsRawFd::as_raw_fd).collect(),
+            },
+            assignment,
+        };
+        let (cgroup, findings) = Cgroup::create(
+            &active.record.id,
+            &CgroupLimits {
+                memory_bytes: memory(&first.assignment),
+                threads: THREADS,
+                parent: None,
+            },
+        );
+        let child = spawn(&theirs, &lock, files).map_err(failed)?;
+        let mut process = JobProcess {
+            side: Side {
+                child,
+                stream,
+                module: module.clone(),
+                compiler: compiler.clone(),
+                directory: first.directory.clone(),
+                checkpoint_to: first.assignment.plan.checkpoint_to.clone(),
+                target: first.assignment.target,
+                memory: memory(&first.assignment),
+                cgroup,
+            },
+            isolation: Report::default(),
+            without_gpu: None,
+        };
+        drop((theirs, lock));
+        process.isolate(findings);
+        process.side.tell(&first, key)?;
+        process.await_ready()?;
+        Ok(process)
+    }
+
+    fn isolate(&mut self, findings: [wherry_sandbox::Finding; 2]) {
+        let joined = self.side.cgroup.add(self.side.child.id());
+        for finding in findings {
+            self.isolation.note(match &joined {
+                Ok(()) => finding,
+                Err(error) => wherry_sandbox::Finding::new(
+                    finding.facility,
+                    wherry_sandbox::State::Missing,
+                    error.to_string(),
+                ),
+            });
+        }
+    }
+
+    fn await_ready(&mut self) -> Result<(), Error> {
+        loop {
+            match self.side.next()? {
+                Some(Word::Confined(report)) => {
+                    report
+                        .findings
+                        .into_iter()
+                        .for_each(|one| self.isolation.note(one));
+                }
+                Some(Word::NeedCode(form)) => {
+                    let code = self.side.code(form)?;
+                    send(&self.side.stream, &Order::Code, &code).map_err(local)?;
+                }
+                Some(Word::Ready { without_gpu }) => {
+                    self.without_gpu = without_gpu;
+                    return Ok(());
+                }
+                Some(Word::Failed(failure)) => return Err(Error::Failed(failure)),
+                Some(_) => return Err(local(io::ErrorKind::InvalidData.into())),
+                None => return Err(self.side.died()),
+            }
+        }
+    }
+
+    /// Runs the job until it ends or is suspended, and gives it free.
+    ///
+    /// # Errors
+    /// The engine fails, a checkpoint that was to end the run cannot be written, or the process
+    /// died. The job's previous checkpoint is as it was.
+    pub fn run(
+        self,
+        active: ActiveJob,
+        socket: ControlSocket,
+        questions: &Questions,
+        observe: &mut dyn FnMut(&Event),
+    ) -> Result<Ending, Error> {
+        let mut side = self.side;
+        let ending = side
+            .stream
+            .try_clone()
+            .and_then(|stream| questions.run(stream))
+            .map_err(local)
+            .and_then(|()| side.follow(questions, observe));
+        // Without the process, and without the lock: who hears that a job is suspended may resume
+        // it at once.
+        drop(side);
+        drop(active);
+        questions.close();
+        socket.close();
+        ending
+    }
+}
+
+impl Side {
+    fn tell(&self, first: &First, key: Option<&Key>) -> Result<(), Error> {
+        let key = key.map(Key::secret);
+        let key = key.as_ref().map_or(&[][..], |key| &key[..]);
+        send(&self.stream, first, key).map_err(local)?;
+        send(&self.stream, &Order::Module, self.module.wasm()).map_err(local)
+    }
+
+    fn next(&self) -> Result<Option<Word>, Error> {
+        let word = receive::<Word>(&self.stream, 0).or_else(|error| match error.kind() {
+            // It died with something unread.
+            io::ErrorKind::ConnectionReset => Ok(None),
+            _ => Err(local(error)),
+        })?;
+        Ok(word.map(|(word, _)| word))
+    }
+
+    /// The module in a form that is asked for.
+    fn code(&self, form: Form) -> Result<Vec<u8>, Error> {
+        self.compiler.code(&self.module, self.target, form)
+    }
+
+    /// Until the process has nothing more to say.
+    fn follow(
+        &mut self,
+        questions: &Questions,
+        observe: &mut dyn FnMut(&Event),
+    ) -> Result<Ending, Error> {
+        let mut ending = None;
+        let mut is_durable = false;
+        while let Some(word) = self.next()? {
+            match word {
+                Word::Event(event) => {
+                    // A checkpoint outlives a power failure only if the job's directory does, whose
+                    // name its process cannot see to.
+                    if matches!(event, Event::Checkpointed(_)) && !is_durable {
+                        sync_directory(self.directory.parent().unwrap_or(&self.directory))?;
+                        is_durable = true;
+                    }
+                    observe(&event);
+                }
+                Word::Answer(id, answer) => questions.answered(id, answer),
+                Word::NeedCode(form) => {
+                    let code = self.code(form)?;
+                    questions.send(&Order::Code, &code).map_err(local)?;
+                }
+                Word::Deliver(from, to) => {
+                    let done = self.deliver(questions, &from, &to);
+                    let order = Order::Delivered(done.map_err(Into::into));
+                    questions.send(&order, &[]).map_err(local)?;
+                }
+                Word::Ended(how) => ending = Some(Ok(how)),
+                Word::Failed(failure) => ending = Some(Err(Error::Failed(failure))),
+                Word::Confined(_) | Word::Ready { .. } => {}
+            }
+            if ending.is_some() {
+                break;
+            }
+        }
+        ending.unwrap_or_else(|| Err(self.died()))
+    }
+
+    /// Brings a checkpoint to where somebody wants it, and nothing else to nowhere else.
+    fn deliver(&self, questions: &Questions, from: &Path, to: &Path) -> io::Result<()> {
+        let wanted = self.checkpoint_to.as_deref() == Some(to) || questions.wants(to);
+        let is_own = from.parent() == Some(&self.directory);
+        if !wanted || !is_own || !fs::symlink_metadata(from)?.is_file() {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        // Both are on the disk when they have their names.
+        match fs::rename(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy(from, to)?,
+            renamed => renamed?,
+        }
+        let directory = to.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    /// The process has gone without a word.
+    fn died(&mut self) -> Error {
+        let status = self.child.wait();
+        let how = status.map_or_else(|error| error.to_string(), death);
+        match self.memory.filter(|_| self.cgroup.ran_out_of_memory()) {
+            Some(limit) => Error::OutOfMemory { limit },
+            None => Error::Died { how },
+        }
+    }
+}
+
+impl Drop for Side {
+    /// Nothing of the job runs when this has gone.
+    fn drop(&mut self) {
+        // It may end by itself first: then this changes nothing.
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+        let ended = matches!(self.child.try_wait(), Ok(Some(_)));
+        if !ended {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn local(source: io::Error) -> Error {
+    Error::Process {
+        name: work::NAME,
+        source,
+    }
+}
+
+fn spawn(channel: &UnixStream, lock: &File, files: &JobFiles) -> io::Result<Child> {
+    let mut command = Command::new(ITSELF);
+    command
+        .arg0(work::NAME)
+        .arg(channel.as_raw_fd().to_string())
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::inherit());
+    for variable in DRIVER_VARIABLES.iter().chain(&["XDG_RUNTIME_DIR"]) {
+        if let Some(value) = std::env::var_os(variable) {
+            command.env(variable, value);
+        }
+    }
+    let mut descriptors = vec![channel.as_fd(), lock.as_fd()];
+    let files = [&files.output, &files.log]
+        .into_iter()
+        .flatten()
+        .chain(&files.checkpoint);
+    descriptors.extend(files.map(AsFd::as_fd));
+    pass_on(&mut command, &descriptors);
+    command.spawn()
+}
+
+/// For another file system.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let mut source = File::open(from)?;
+    let copied = write_atomically(to, |file| Ok(io::copy(&mut source, file)?));
+    copied.map_err(io::Error::other)?;
+    fs::remove_file(from)
+}
+
+/// How a process ended that should not have.
+fn death(status: ExitStatus) -> String {
+    match status
+        .signal()
+        .and_then(signal_hook::low_level::signal_name)
+    {
+        Some(name) => format!("it was ended by {name}"),
+        None => format!("it ended with {status}"),
+    }
+}

@@ -1,0 +1,103 @@
+//! What is said between the process that answers for a job and the one that runs it.
+
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use wherry_engine::Form;
+use wherry_sandbox::{Confinement, Report};
+
+use super::assignment::{Assignment, Descriptors};
+use super::failure::Failure;
+use crate::{Answer, Ending, Event, Question};
+
+/// The first message to the process of a job. The key of its checkpoints goes with it, and then
+/// the module.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct First {
+    pub(super) confinement: Confinement,
+    pub(super) directory: PathBuf,
+    pub(super) assignment: Assignment,
+    pub(super) descriptors: Descriptors,
+}
+
+/// To the process of a job.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Order {
+    /// The module, as bytes that go with it.
+    Module,
+    /// The compiled form that was asked for goes with it.
+    Code,
+    /// Run the job.
+    Run,
+    /// Somebody asks something of the job.
+    Ask(u64, Question),
+    /// A checkpoint is where it was to go, or not.
+    Delivered(Result<(), Undelivered>),
+}
+
+/// From the process of a job.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Word {
+    /// It is confined so far.
+    Confined(Report),
+    /// It needs the module compiled in this form.
+    NeedCode(Form),
+    /// The job can run.
+    Ready {
+        /// Why there is no GPU for a program that can do without.
+        without_gpu: Option<String>,
+    },
+    /// It cannot go on.
+    Failed(Failure),
+    /// Something happened.
+    Event(Event),
+    /// The job's answer to a question.
+    Answer(u64, Answer),
+    /// A checkpoint of this name in the job's directory is to go there.
+    Deliver(PathBuf, PathBuf),
+    /// The job has ended, or is suspended.
+    Ended(Ending),
+}
+
+/// Why a checkpoint is not where it was to go.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Undelivered {
+    errno: Option<i32>,
+    message: String,
+}
+
+impl From<io::Error> for Undelivered {
+    fn from(error: io::Error) -> Self {
+        Undelivered {
+            errno: error.raw_os_error(),
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<Undelivered> for io::Error {
+    fn from(error: Undelivered) -> Self {
+        match error.errno {
+            Some(errno) => io::Error::from_raw_os_error(errno),
+            None => io::Error::other(error.message),
+        }
+    }
+}
+
+/// To the compiler's process. The module goes with it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Compile {
+    pub(super) confinement: Confinement,
+    pub(super) target: wherry_engine::Target,
+    pub(super) form: Form,
+}
+
+/// From the compiler's process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Compiled {
+    /// The code goes with it.
+    Code,
+    /// The module is refused.
+    Failed(Failure),
+}
