@@ -251,14 +251,21 @@ fn events_tell_what_happens() {
     };
     let (done, first) = events("--checkpoint-at=40000000");
     done.expect(CAPTURED);
-    assert_eq!(names(&first), ["started", "checkpointed", "finished"]);
-    assert_eq!(first[2]["exit"], CAPTURED);
-    assert_eq!(first[1]["checkpoint"]["sequence"], 1);
+    assert_eq!(
+        names(&first),
+        ["started", "confined", "checkpointed", "finished"]
+    );
+    assert_eq!(first[1]["isolation"][0]["facility"], "process");
+    assert_eq!(first[3]["exit"], CAPTURED);
+    assert_eq!(first[2]["checkpoint"]["sequence"], 1);
     let (done, second) = events("--max-log=100B");
     done.expect(134);
-    assert_eq!(names(&second), ["resumed", "limit-reached", "finished"]);
+    assert_eq!(
+        names(&second),
+        ["resumed", "confined", "limit-reached", "finished"]
+    );
     assert_eq!(second[0]["from"]["sequence"], 1);
-    assert_eq!(second[1]["limit"], "log");
+    assert_eq!(second[2]["limit"], "log");
     assert_eq!(second[0]["job"], first[0]["job"]);
     let closed = job.run(&["--events=200"]);
     closed.expect_refusal(USAGE, &["--events 200", "not open"]);

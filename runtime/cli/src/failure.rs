@@ -100,11 +100,16 @@ fn label(word: &str, colour: &str) -> String {
 /// What a process that works for a job says of an error.
 pub(crate) fn describe(error: &NodeError) -> Failure {
     let (exit, hint) = node(error);
+    // An error that says what another does is not in its chain.
+    let cause: &(dyn std::error::Error + 'static) = match error {
+        NodeError::Engine(error) => error,
+        other => other,
+    };
     Failure {
         message: message_of(error),
         hint: hint.map(Into::into),
         exit,
-        damage: chain(error).any(is_damage),
+        damage: chain(cause).any(is_damage),
     }
 }
 

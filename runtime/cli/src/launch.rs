@@ -292,10 +292,9 @@ impl Launch {
             ..streams::open(&record.streams, used)?
         };
         let (key, compiler) = (self.key.as_ref(), &lent.isolation.compiler);
-        let process = JobProcess::start(active, module, assignment, &files, key, compiler)?;
-        let isolation = json!({ "isolation": process.isolation });
-        self.events.emit("confined", isolation);
-        Ok(process)
+        Ok(JobProcess::start(
+            active, module, assignment, &files, key, compiler,
+        )?)
     }
 
     /// Runs the job, tells how that ended, and returns the exit code.
@@ -312,6 +311,7 @@ impl Launch {
         let ready = context.started.elapsed();
         let json = context.output.json;
         let events = self.events.clone();
+        events.emit("confined", json!({ "isolation": process.isolation }));
         let eviction = Arc::clone(&self.eviction);
         let mut observe = |event: &Event| {
             if matches!(event, Event::Checkpointed(_)) {

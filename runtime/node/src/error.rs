@@ -101,8 +101,8 @@ pub enum Error {
         source: wherry_trust::KeyError,
     },
     /// A process that works for the job could not do what it was to do.
-    #[error(transparent)]
-    Failed(#[from] crate::Failure),
+    #[error("{0}")]
+    Failed(#[source] crate::Failure),
     /// A process that works for the job cannot be started, or talked to.
     #[error("the process {name} of the job: {source}")]
     Process {
