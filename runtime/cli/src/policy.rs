@@ -77,7 +77,7 @@ impl PolicyArgs {
 
 impl NodePolicy {
     /// For one's own jobs, where there is no policy.
-    fn own_machine() -> anyhow::Result<Self> {
+    pub(crate) fn own_machine() -> anyhow::Result<Self> {
         let policy = Policy::own_machine();
         let text = policy.to_toml();
         Self::new(policy, &text, None)

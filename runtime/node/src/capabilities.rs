@@ -10,7 +10,10 @@ use wherry_engine::{
     Command, Control, Engine, EngineConfig, Job, Outcome, Settings, Stdio, write_atomically,
 };
 use wherry_gpu_host::AdapterCapabilities;
+use wherry_sandbox::Report;
 use wherry_snapshot::{Digest, Reader};
+
+use crate::probe_isolation;
 
 /// The version of the document that is written, and the only one that is read.
 pub const CAPABILITIES_FORMAT: u32 = 1;
@@ -36,6 +39,9 @@ pub struct Capabilities {
     pub memory: Memory,
     /// What the kernel has for jobs.
     pub facilities: Vec<Facility>,
+    /// What confines the processes of jobs, and what does not.
+    #[serde(default)]
+    pub isolation: Report,
     /// Its GPUs.
     #[serde(default)]
     pub gpus: Vec<AdapterCapabilities>,
@@ -103,6 +109,7 @@ impl Capabilities {
             cpu: cpu(&read("/proc/cpuinfo")),
             memory: memory(&read("/proc/meminfo")),
             facilities: facilities(),
+            isolation: probe_isolation().unwrap_or_default(),
             gpus: wherry_gpu_host::capabilities().adapters,
             self_tests: vec![move_a_job()],
             policy,

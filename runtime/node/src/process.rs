@@ -13,6 +13,7 @@ mod compiler;
 mod confines;
 mod failure;
 mod message;
+mod probe;
 mod questions;
 mod work;
 
@@ -32,6 +33,7 @@ pub use assignment::{Assignment, Start};
 pub use compiler::Compiler;
 pub use confines::CompilerLimits;
 pub use failure::Failure;
+pub use probe::probe_isolation;
 pub use questions::Questions;
 
 use self::assignment::Descriptors;
@@ -61,6 +63,8 @@ pub fn serve(describe: &dyn Fn(&Error) -> Failure) -> Option<ExitCode> {
     } else if name == compiler::NAME {
         leave_signals_to_the_other();
         compiler::serve(describe)
+    } else if name == probe::NAME {
+        probe::serve()
     } else {
         return None;
     };

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::json;
 use wherry_gpu_host::AdapterCapabilities;
 use wherry_node::Capabilities;
+use wherry_sandbox::Report;
 
 use super::Context;
 use crate::output::{size, table};
@@ -11,7 +12,7 @@ use crate::policy::PolicyArgs;
 
 /// Say what this machine can do for jobs, what it lacks, and what that means
 ///
-/// A job is checkpointed and resumed on the way, and GPUs are tried out: with a program that calculates
+/// A job is checkpointed and resumed on the way, a process confines itself as those of jobs do, and GPUs are tried out: with a program that calculates
 /// with integers, one that loops far, and transfers of 64 MiB. Those without WebGPU's default limits
 /// cannot run every job that declares nothing. With --json, the description is what `wherry match` reads,
 /// with all features and limits of GPUs that jobs can declare. The exit code is 70 if a job cannot be moved.
@@ -66,6 +67,7 @@ fn text(here: &Capabilities) -> String {
         rows.push(row(&test.name, &mark(test.passed), &test.detail));
     }
     let machine = table(&["", "HERE", "WHAT THAT MEANS"], rows);
+    let isolation = isolation_table(&here.isolation);
     let gpus = if here.gpus.is_empty() {
         "This machine has no GPU that jobs can use. Debian's packages mesa-vulkan-drivers and libvulkan1\n\
          have a Vulkan driver that runs on the CPU."
@@ -73,7 +75,20 @@ fn text(here: &Capabilities) -> String {
     } else {
         gpu_table(&here.gpus)
     };
-    format!("{machine}\n\n{gpus}")
+    format!("{machine}\n\n{isolation}\n\n{gpus}")
+}
+
+fn isolation_table(report: &Report) -> String {
+    let rows = report.findings.iter().map(|finding| {
+        vec![
+            finding.facility.to_string(),
+            finding.state.to_string(),
+            finding.detail.clone(),
+            finding.meaning.clone(),
+        ]
+    });
+    let header = ["WHAT CONFINES A JOB", "HERE", "HOW", "WHAT THAT MEANS"];
+    table(&header, rows.collect())
 }
 
 fn row(name: &str, here: &str, meaning: &str) -> Vec<String> {

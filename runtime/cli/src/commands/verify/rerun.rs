@@ -2,22 +2,33 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
-use wherry_engine::{Difference, Outcome, Rerun, Scratch, Settings, Stdio, Verification};
-use wherry_node::open_checkpoint;
+use wherry_engine::{
+    CodeSource, Difference, Engine, EngineConfig, Form, Module, Outcome, Rerun, Scratch, Settings,
+    Stdio, Verification,
+};
+use wherry_node::{Error as NodeError, open_checkpoint};
+use wherry_sandbox::{Access, Confinement, Devices, Grant, Requirement, Role};
 use wherry_snapshot::{Contents, Key, Reader};
 
 use crate::commands::Context;
 use crate::commands::resume::scratch_of;
 use crate::exit;
+use crate::failure::Refusal;
+use crate::isolation::IsolationArgs;
 use crate::key::KeyArgs;
 use crate::mounts::{self, DirArg};
 use crate::output::table;
+use crate::policy::NodePolicy;
 use crate::target::TargetArgs;
 use crate::workload::{module_of_checkpoint, text_of};
+
+/// Names the scratch directory to the process that runs the job again.
+const SCRATCH: &str = "WHERRY_VERIFY_SCRATCH";
 
 /// What is needed to run a segment of a job again.
 #[derive(Debug, Args)]
@@ -33,6 +44,8 @@ pub(super) struct RerunArgs {
     target: TargetArgs,
     #[command(flatten)]
     key: KeyArgs,
+    #[command(flatten)]
+    isolation: IsolationArgs,
 }
 
 /// The sections of which a state consists.
@@ -45,16 +58,19 @@ impl RerunArgs {
         earlier: &Path,
         later_path: &Path,
     ) -> anyhow::Result<u8> {
+        let Some(scratch) = std::env::var_os(SCRATCH) else {
+            return in_another_process();
+        };
+        let scratch = Path::new(&scratch);
         let key = self.key.load()?;
         let open = |path| open(path, key.as_ref());
         let (earlier, later) = (open(earlier)?, open(later_path)?);
         let contents = earlier.contents();
         let digest = &contents.workload.module;
         let wasm = module_of_checkpoint(&context.home, self.module.as_deref(), digest)?;
-        let module = context.home.engine(self.target.target())?.load(wasm);
-        let scratch = tempfile::tempdir().context("there is no place for a scratch directory")?;
         let capture = tempfile::tempfile().context("there is no place for a checkpoint")?;
-        let settings = self.settings(contents, scratch.path())?;
+        let settings = self.settings(contents, scratch)?;
+        let module = self.confined(context, wasm, scratch, &settings)?;
         let done = wherry_engine::verify(&module, &earlier, &later, settings, capture)
             .with_context(|| format!("cannot verify {}", later_path.display()))?;
         let unchecked = unchecked(contents);
@@ -66,6 +82,36 @@ impl RerunArgs {
             Rerun::Same => 0,
             Rerun::Different { .. } | Rerun::Ended(_) => exit::DIFFERENT,
         })
+    }
+
+    /// Gives up all that running the program again does not need, before it is looked at. Returns
+    /// the module, whose code another process has compiled.
+    fn confined(
+        &self,
+        context: &Context,
+        wasm: Vec<u8>,
+        scratch: &Path,
+        settings: &Settings,
+    ) -> anyhow::Result<Module> {
+        let isolation = self.isolation.under(&NodePolicy::own_machine()?)?;
+        let target = self.target.target();
+        let module = context.home.engine(target)?.load(wasm);
+        // As a deterministic job is compiled that is resumed.
+        let form = Form::from((true, true, true));
+        let code = isolation.compiler.code(&module, target, form)?;
+        let mounts = settings.mounts.iter().map(|mount| mount.host.as_path());
+        let confinement = confinement(isolation.requirement, scratch, mounts);
+        confinement.apply().map_err(NodeError::Confinement)?;
+        let source = CodeSource::new(move |wanted| {
+            let missing = || std::io::Error::from(std::io::ErrorKind::Unsupported);
+            Ok((wanted == form).then(|| code.clone()).ok_or_else(missing)?)
+        });
+        let engine = Engine::new(EngineConfig {
+            target,
+            code: Some(source),
+            ..EngineConfig::default()
+        })?;
+        Ok(engine.load(module.wasm().to_vec()))
     }
 
     fn settings(&self, contents: &Contents, scratch: &Path) -> anyhow::Result<Settings> {
@@ -82,6 +128,55 @@ impl RerunArgs {
             scratch,
             ..Settings::new(Stdio::null())
         })
+    }
+}
+
+/// Runs this command again in a process that can give up all it does not need: this one tidies up
+/// behind it.
+fn in_another_process() -> anyhow::Result<u8> {
+    let scratch = tempfile::tempdir().context("there is no place for a scratch directory")?;
+    let status = Command::new("/proc/self/exe")
+        .args(std::env::args_os().skip(1))
+        .env(SCRATCH, scratch.path())
+        .status()
+        .context("no process can be started to run the job again in")?;
+    match status.code().and_then(|code| u8::try_from(code).ok()) {
+        Some(code) => Ok(code),
+        None => {
+            let message = format!("the process that ran the job again died: {status}");
+            Err(Refusal::new(exit::INTERNAL, message).into())
+        }
+    }
+}
+
+/// What running a job again may do.
+fn confinement<'a>(
+    requirement: Requirement,
+    scratch: &Path,
+    lent: impl Iterator<Item = &'a Path>,
+) -> Confinement {
+    let grant = |path: &Path, access| Grant {
+        path: path.to_owned(),
+        access,
+    };
+    let own = [
+        grant(scratch, Access::ReadWrite),
+        grant(Path::new("/proc/self"), Access::Read),
+        grant(Path::new("/dev/urandom"), Access::Read),
+    ];
+    let lent = lent.map(|path| grant(path, Access::Read));
+    Confinement {
+        role: Role::Job,
+        grants: own.into_iter().chain(lent).collect(),
+        limits: wherry_sandbox::Limits {
+            descriptors: 1024,
+            memory_bytes: None,
+            cpu_time: None,
+            file_bytes: None,
+        },
+        devices: Devices::None,
+        requirement,
+        supervisor: None,
     }
 }
 
