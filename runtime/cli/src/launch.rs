@@ -99,6 +99,8 @@ impl CheckpointArgs {
 /// What this node lends a job besides what the job's record says.
 pub(crate) struct Lent {
     pub(crate) limits: Limits,
+    /// How many processors may work for it at a time.
+    pub(crate) cores: Option<u64>,
     pub(crate) clock_resolution: u64,
     pub(crate) gpu: Option<wherry_gpu_host::Settings>,
     /// Whether a program that uses a GPU is started without one if there is none for it.
@@ -280,6 +282,7 @@ impl Launch {
             mounts: record.mounts.clone(),
             scratch: scratch.transpose()?,
             limits: lent.limits,
+            cores: lent.cores,
             clock_resolution: lent.clock_resolution,
             gpu: lent.gpu,
             gpu_optional: lent.gpu_optional,

@@ -27,7 +27,7 @@ use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 
 use wherry_engine::{Form, Key, Module, write_atomically};
-use wherry_sandbox::{Cgroup, CgroupLimits, Report, pass_on};
+use wherry_sandbox::{Cgroup, CgroupLimits, Report, Requirement, pass_on};
 
 pub use assignment::{Assignment, Start};
 pub use compiler::Compiler;
@@ -152,6 +152,7 @@ impl JobProcess {
             &CgroupLimits {
                 memory_bytes: memory(&first.assignment),
                 threads: THREADS,
+                cores: first.assignment.cores,
                 parent: None,
             },
         );
@@ -178,7 +179,7 @@ impl JobProcess {
         Ok(process)
     }
 
-    fn isolate(&mut self, findings: [wherry_sandbox::Finding; 2]) {
+    fn isolate(&mut self, findings: [wherry_sandbox::Finding; 3]) {
         let joined = self.side.cgroup.add(self.side.child.id());
         for finding in findings {
             self.isolation.note(match &joined {
@@ -200,6 +201,7 @@ impl JobProcess {
                         .findings
                         .into_iter()
                         .for_each(|one| self.isolation.note(one));
+                    self.check()?;
                 }
                 Some(Word::NeedCode(form)) => {
                     let code = self.side.code(form)?;
@@ -213,6 +215,17 @@ impl JobProcess {
                 Some(_) => return Err(local(io::ErrorKind::InvalidData.into())),
                 None => return Err(self.side.died()),
             }
+        }
+    }
+
+    /// Refuses to go on without what is required, also of what confines it from outside.
+    fn check(&self) -> Result<(), Error> {
+        let Requirement::Require(wanted) = &self.side.compiler.isolation else {
+            return Ok(());
+        };
+        match self.isolation.lacking(wanted) {
+            lacking if lacking.is_empty() => Ok(()),
+            lacking => Err(wherry_sandbox::Error::Incomplete(lacking).into()),
         }
     }
 

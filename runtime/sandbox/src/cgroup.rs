@@ -19,6 +19,8 @@ pub struct CgroupLimits {
     pub memory_bytes: Option<u64>,
     /// Threads.
     pub threads: u64,
+    /// Processors that may work for it at a time.
+    pub cores: Option<u64>,
     /// A group of version 2 to make it in, which has no processes.
     pub parent: Option<PathBuf>,
 }
@@ -30,20 +32,26 @@ pub struct Cgroup {
     directories: Vec<PathBuf>,
 }
 
+/// The time of which a group has a share of the processors, in microseconds; the kernel's default.
+const PERIOD: u64 = 100_000;
+
 /// What the names of the groups begin with; the supervisor's number follows.
 const PREFIX: &str = "wherry-";
 
 impl Cgroup {
     /// Makes groups for a process named `name`, as far as that is allowed, and says how far.
     #[must_use]
-    pub fn create(name: &str, limits: &CgroupLimits) -> (Self, [Finding; 2]) {
+    pub fn create(name: &str, limits: &CgroupLimits) -> (Self, [Finding; 3]) {
         let mut group = Cgroup::default();
         let memory = limits.memory_bytes.map(|bytes| bytes.to_string());
         let threads = Some(limits.threads.to_string());
+        let quota = |cores: u64| cores.saturating_mul(PERIOD).to_string();
+        let cores = limits.cores.map(quota);
         let parents = Parents::find(limits.parent.as_deref());
         let findings = [
             (Facility::MemoryCgroup, "memory", memory),
             (Facility::PidsCgroup, "pids", threads),
+            (Facility::CpuCgroup, "cpu", cores),
         ]
         .map(|(facility, controller, value)| {
             let Some(value) = value else {
@@ -98,10 +106,12 @@ impl Cgroup {
             fs::create_dir(&directory)?;
             self.directories.push(directory.clone());
         }
-        let file = match (controller, version) {
-            ("memory", 1) => "memory.limit_in_bytes",
-            ("memory", _) => "memory.max",
-            _ => "pids.max",
+        let (file, value) = match (controller, version) {
+            ("memory", 1) => ("memory.limit_in_bytes", value.to_owned()),
+            ("memory", _) => ("memory.max", value.to_owned()),
+            ("cpu", 1) => ("cpu.cfs_quota_us", value.to_owned()),
+            ("cpu", _) => ("cpu.max", format!("{value} {PERIOD}")),
+            _ => ("pids.max", value.to_owned()),
         };
         fs::write(directory.join(file), value)?;
         Ok(version)

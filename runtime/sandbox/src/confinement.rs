@@ -159,8 +159,12 @@ impl Confinement {
             return Ok(());
         };
         // Those are made from outside, and checked there.
-        let outside =
-            |facility: &Facility| matches!(facility, Facility::MemoryCgroup | Facility::PidsCgroup);
+        let outside = |facility: &Facility| {
+            matches!(
+                facility,
+                Facility::MemoryCgroup | Facility::PidsCgroup | Facility::CpuCgroup
+            )
+        };
         let wanted: Vec<_> = wanted.iter().copied().filter(|one| !outside(one)).collect();
         match report.lacking(&wanted) {
             lacking if lacking.is_empty() => Ok(()),

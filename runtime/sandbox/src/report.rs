@@ -30,6 +30,8 @@ pub enum Facility {
     MemoryCgroup,
     /// A control group that limits threads.
     PidsCgroup,
+    /// A control group that limits how many processors work at a time.
+    CpuCgroup,
 }
 
 /// How much of a facility is in use.
@@ -79,7 +81,7 @@ impl Facility {
     ];
 
     /// All of them.
-    pub const ALL: [Facility; 11] = [
+    pub const ALL: [Facility; 12] = [
         Facility::Process,
         Facility::NoNewPrivileges,
         Facility::Capabilities,
@@ -91,6 +93,7 @@ impl Facility {
         Facility::IpcNamespace,
         Facility::MemoryCgroup,
         Facility::PidsCgroup,
+        Facility::CpuCgroup,
     ];
 
     /// What it is called where programs read and write it.
@@ -108,6 +111,7 @@ impl Facility {
             Facility::IpcNamespace => "ipc-namespace",
             Facility::MemoryCgroup => "memory-cgroup",
             Facility::PidsCgroup => "pids-cgroup",
+            Facility::CpuCgroup => "cpu-cgroup",
         }
     }
 
@@ -157,6 +161,10 @@ impl Facility {
             Facility::PidsCgroup => (
                 "the number of its threads is bounded",
                 "the number of its threads is bounded by the user's limit only",
+            ),
+            Facility::CpuCgroup => (
+                "it has no more processors at a time than it was granted",
+                "its program has one thread, but what writes its checkpoints has more",
             ),
         }
     }
@@ -234,6 +242,7 @@ impl fmt::Display for Facility {
             Facility::IpcNamespace => "IPC namespace",
             Facility::MemoryCgroup => "memory control group",
             Facility::PidsCgroup => "pids control group",
+            Facility::CpuCgroup => "cpu control group",
         })
     }
 }

@@ -233,6 +233,7 @@ impl Resume {
         let target = self.target.target();
         let lent = Lent {
             limits: engine_limits(&grant),
+            cores: grant.limit(Item::Cores).at_most(),
             clock_resolution: node.clock_resolution(),
             gpu: node.lend_gpu(gpu.as_ref(), &grant),
             gpu_optional: false,

@@ -185,6 +185,7 @@ impl Run {
         let target = self.target.target();
         let lent = Lent {
             limits: engine_limits(&grant),
+            cores: grant.limit(Item::Cores).at_most(),
             clock_resolution: node.clock_resolution(),
             gpu: node.lend_gpu(record.gpu.as_ref(), &grant),
             gpu_optional: self.gpu.is_optional(&runnable.config),

@@ -24,6 +24,8 @@ pub struct Assignment {
     pub scratch: Option<(PathBuf, String)>,
     /// What it may use over its whole life.
     pub limits: Limits,
+    /// How many processors may work for it at a time, where that can be limited.
+    pub cores: Option<u64>,
     /// The smallest step that the host's clocks make for it, in nanoseconds.
     pub clock_resolution: u64,
     /// A GPU, if it may use one.

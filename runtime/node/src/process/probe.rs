@@ -27,6 +27,7 @@ pub fn probe_isolation() -> Result<Report, Error> {
     let limits = CgroupLimits {
         memory_bytes: Some(MEMORY),
         threads: THREADS,
+        cores: Some(1),
         parent: None,
     };
     let (group, findings) = Cgroup::create("probe", &limits);
