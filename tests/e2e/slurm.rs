@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::fs;
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
 use wherry_tests::{Done, binary, repository};
 
 use crate::slurm_cluster::Cluster;
@@ -74,6 +76,17 @@ impl<'a> Ticks<'a> {
                 .ask("scontrol", &["update", &job, "StartTime=now+5"]);
             self.hastened.replace(restarts);
         }
+    }
+
+    /// What the node's shared directory has of it.
+    fn record(&self) -> Value {
+        let state = self
+            .cluster
+            .path(&format!("wherry-jobs/ticks-{}", self.job));
+        let jobs = fs::read_dir(state).into_iter().flatten().flatten();
+        let records = jobs.filter_map(|job| fs::read(job.path().join("job.json")).ok());
+        let mut records = records.filter_map(|text| serde_json::from_slice(&text).ok());
+        records.next().unwrap_or_default()
     }
 
     #[track_caller]
@@ -206,4 +219,66 @@ fn every_job_of_an_array_has_its_own_state_and_index() {
         one.run_to("tick 39");
         cluster.wait_until("it has ended", || one.is("COMPLETED"));
     }
+}
+
+/// From the signal that takes a job off its node to its program running on the other one, in parts.
+#[test]
+#[ignore = "a measurement for docs/benchmarks.md"]
+#[expect(clippy::print_stdout, reason = "what it measures is for people")]
+fn how_long_an_eviction_takes() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let ticks = Ticks::submit_every("100000000", &cluster, &[]);
+    ticks.run_to("tick 03");
+    let node = format!("NodeName={}", cluster.field(&ticks.job, "NodeList"));
+    cluster.control(&["update", &node, "State=DRAIN", "Reason=eviction"]);
+    let signal = now();
+    cluster.control(&["requeue", &ticks.job]);
+    let record = |path: &str| ticks.record().pointer(path).and_then(Value::as_u64);
+    cluster.wait_until("it is suspended", || {
+        record("/status/suspended/at").is_some()
+    });
+    let written = record("/checkpoints/0/at").expect("a checkpoint");
+    let write = record("/checkpoints/0/write_us").expect("its time") / 1000;
+    let pause = record("/checkpoints/0/pause_us").expect("its time") / 1000;
+    let left = record("/status/suspended/at").expect("a time");
+    let before = ticks.written();
+    cluster.wait_until("Slurm starts it", || {
+        ticks.hasten();
+        record("/status/running/since").is_some_and(|since| since > left)
+    });
+    let restored = record("/status/running/since").expect("a time");
+    cluster.wait_until("it says more", || ticks.written().len() > before.len());
+    let ran = now();
+    println!("| from | to | ms |\n| --- | --- | --- |");
+    for (from, to, time) in [
+        (
+            "Slurm is told",
+            "the program stands still",
+            written - pause.max(write) - signal,
+        ),
+        ("that", "the checkpoint is on the disk", pause.max(write)),
+        ("that", "the job has left the node", left - written),
+        (
+            "that",
+            "it is restored on the other node: what Slurm waits for, and the start",
+            restored - left,
+        ),
+        (
+            "that",
+            "the program's first line, which it waits 100 ms for",
+            ran - restored,
+        ),
+    ] {
+        println!("| {from} | {to} | {time} |");
+    }
+}
+
+/// Milliseconds since 1970, as records have them.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
