@@ -237,18 +237,18 @@ fn how_long_an_eviction_takes() {
     cluster.control(&["requeue", &ticks.job]);
     let record = |path: &str| ticks.record().pointer(path).and_then(Value::as_u64);
     cluster.wait_until("it is suspended", || {
-        record("/status/suspended/at").is_some()
+        record("/status/at").is_some()
     });
     let written = record("/checkpoints/0/at").expect("a checkpoint");
     let write = record("/checkpoints/0/write_us").expect("its time") / 1000;
     let pause = record("/checkpoints/0/pause_us").expect("its time") / 1000;
-    let left = record("/status/suspended/at").expect("a time");
+    let left = record("/status/at").expect("a time");
     let before = ticks.written();
     cluster.wait_until("Slurm starts it", || {
         ticks.hasten();
-        record("/status/running/since").is_some_and(|since| since > left)
+        record("/status/since").is_some_and(|since| since > left)
     });
-    let restored = record("/status/running/since").expect("a time");
+    let restored = record("/status/since").expect("a time");
     cluster.wait_until("it says more", || ticks.written().len() > before.len());
     let ran = now();
     println!("| from | to | ms |\n| --- | --- | --- |");
