@@ -236,9 +236,7 @@ fn how_long_an_eviction_takes() {
     let signal = now();
     cluster.control(&["requeue", &ticks.job]);
     let record = |path: &str| ticks.record().pointer(path).and_then(Value::as_u64);
-    cluster.wait_until("it is suspended", || {
-        record("/status/at").is_some()
-    });
+    cluster.wait_until("it is suspended", || record("/status/at").is_some());
     let written = record("/checkpoints/0/at").expect("a checkpoint");
     let write = record("/checkpoints/0/write_us").expect("its time") / 1000;
     let pause = record("/checkpoints/0/pause_us").expect("its time") / 1000;
