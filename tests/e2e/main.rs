@@ -10,6 +10,7 @@ mod golden;
 mod gpu;
 mod gpu_sdk;
 mod gpu_workloads;
+mod hostile;
 mod independent_reader;
 mod interruptions;
 mod limits;

@@ -1,0 +1,4 @@
+;; A directory outside is removed.
+;; exits: 0
+(func (export "_start")
+  (call $refused (call $path_remove_directory (i32.const 3) @"../outside")))
