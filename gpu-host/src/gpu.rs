@@ -116,6 +116,13 @@ impl Gpu {
         self.lent.as_ref().err().map(|absent| absent.0.as_str())
     }
 
+    /// Gives up the device, as a driver does that is reset: for tests of what is made of that.
+    pub fn lose_device(&mut self, why: &str) {
+        if let Some(open) = &self.open {
+            open.device.lose(why);
+        }
+    }
+
     /// Bytes of buffers and textures now.
     #[must_use]
     pub fn bytes(&self) -> u64 {

@@ -1,12 +1,11 @@
 //! What calls do to handles, mappings, errors and quotas: none of it takes a GPU.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use wherry_gpu_abi::*;
 use wherry_gpu_host::{Quota, Request, Settings};
 
-use crate::guest::{Guest, Store, noop, restore};
+use crate::guest::{Guest, noop};
 
 const COPY: BufferUsage = BufferUsage::COPY_SRC;
 
@@ -409,23 +408,4 @@ fn errors_mappings_and_numbers_move() {
     assert_eq!(guest.try_submit(&[]), 2);
     assert_eq!(guest.gpu.wait(&mut guest.memory, 2, u64::MAX).unwrap(), 0);
     assert_eq!(guest.gpu.wait(&mut guest.memory, 3, u64::MAX).unwrap(), 1);
-}
-
-#[test]
-fn what_the_new_adapter_lacks_is_named() {
-    let mut settings = Settings::new(noop());
-    let limits = BTreeMap::from([("max_bind_groups".to_owned(), 8)]);
-    settings.request = Request::new(&[], &limits).unwrap();
-    let mut guest = Guest::with(settings);
-    let state = guest.save().unwrap();
-    for name in [crate::guest::LAVAPIPE, crate::guest::SWIFTSHADER] {
-        let Some(choice) = crate::guest::driver(name) else {
-            continue;
-        };
-        let settings = Settings::new(choice);
-        match restore(&state, Duration::ZERO, settings, &Store::default()) {
-            Ok(_) => {}
-            Err(error) => assert!(error.to_string().contains("max_bind_groups"), "{error}"),
-        }
-    }
 }

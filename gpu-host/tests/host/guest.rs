@@ -166,6 +166,14 @@ impl Guest {
     }
 
     pub(crate) fn submit_as(&mut self, commands: &[Command], mode: SubmitMode) -> i64 {
+        self.call_submit(commands, mode).unwrap().cast_signed()
+    }
+
+    pub(crate) fn call_submit(
+        &mut self,
+        commands: &[Command],
+        mode: SubmitMode,
+    ) -> Result<u64, Fault> {
         let mut to = Writer::new();
         let begin = Command::BeginCommandBuffer {
             label: String::new(),
@@ -175,8 +183,7 @@ impl Guest {
             command.encode(&mut to);
         }
         let len = self.put(&to.into_bytes());
-        let number = self.gpu.submit(&mut self.memory, AT, len, mode as u32);
-        number.unwrap().cast_signed()
+        self.gpu.submit(&mut self.memory, AT, len, mode as u32)
     }
 
     pub(crate) fn submit(&mut self, commands: &[Command]) {

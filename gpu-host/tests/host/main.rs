@@ -5,7 +5,9 @@ mod calls;
 mod compute;
 mod guest;
 mod hostile;
+mod loss;
 mod moving;
+mod quotas;
 mod render;
 #[path = "../../abi/tests/vectors/samples.rs"]
 #[expect(dead_code, reason = "those of records are not needed")]

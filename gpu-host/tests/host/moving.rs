@@ -1,9 +1,12 @@
 //! Moving between drivers, in both directions: what was done goes on as if nothing had happened.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use wherry_gpu_abi::*;
-use wherry_gpu_host::{AdapterChoice, GpuState, Settings};
+use wherry_gpu_host::{Adapter, AdapterChoice, GpuState, Request, Settings};
 
 use crate::compute::{STEP, STORAGE, step};
 use crate::guest::{Guest, LAVAPIPE, SWIFTSHADER, Store, driver, noop, restore};
@@ -87,6 +90,115 @@ fn saving_what_was_restored_gives_the_same() {
         let mut there = restore(&state, guest.gpu.time_used(), Settings::new(to), &store).unwrap();
         assert_eq!(there.save(&mut &store).unwrap(), state);
     });
+}
+
+/// Results of queries are as they were, also where no other driver would give the same.
+#[test]
+fn timestamps_move() {
+    let request = Request::new(&["timestamp-query".to_owned()], &BTreeMap::new()).unwrap();
+    let with = |choice: AdapterChoice| Settings {
+        request: request.clone(),
+        ..Settings::new(choice)
+    };
+    let has_it = |choice: &AdapterChoice| Adapter::suitable(&with(choice.clone())).is_ok();
+    let drivers = [driver(LAVAPIPE), driver(SWIFTSHADER)]
+        .into_iter()
+        .flatten();
+    let drivers: Vec<AdapterChoice> = drivers.filter(has_it).collect();
+    for from in &drivers {
+        for to in &drivers {
+            let mut guest = Guest::closed(with(from.clone()));
+            guest.open(&[Feature::TimestampQuery], Limits::DEFAULT);
+            let set = guest.create(QuerySetDescriptor {
+                label: String::new(),
+                query_type: QueryType::Timestamp,
+                count: 4,
+            });
+            let into = guest.buffer(32, BufferUsage::QUERY_RESOLVE | BufferUsage::COPY_SRC);
+            let pass = |first| {
+                [
+                    Command::BeginComputePass {
+                        label: String::new(),
+                        timestamp_writes: Some(PassTimestampWrites {
+                            query_set: set,
+                            beginning_of_pass: first,
+                            end_of_pass: first + 1,
+                        }),
+                    },
+                    Command::EndComputePass {},
+                ]
+            };
+            let mut resolved = |guest: &mut Guest| {
+                guest.submit(&[Command::ResolveQuerySet {
+                    query_set: set,
+                    first_query: 0,
+                    query_count: 4,
+                    destination: into,
+                    destination_offset: 0,
+                }]);
+                let bytes = guest.read(into, 32);
+                let (values, _) = bytes.as_chunks::<8>();
+                values
+                    .iter()
+                    .map(|value| u64::from_le_bytes(*value))
+                    .collect::<Vec<_>>()
+            };
+            guest.submit(&pass(0));
+            let before = resolved(&mut guest);
+            assert!(before[0] > 0 && before[1] >= before[0] && before[2..] == [0, 0]);
+            let (mut guest, _) = guest.moved(to.clone());
+            assert_eq!(resolved(&mut guest), before);
+            guest.submit(&pass(2));
+            let after = resolved(&mut guest);
+            assert_eq!(after[..2], before[..2]);
+            assert!(after[2] > 0 && after[3] >= after[2], "{after:?}");
+        }
+    }
+}
+
+/// Each feature and limit that one driver has and the other lacks.
+#[test]
+fn what_the_other_driver_lacks_is_named() {
+    let tried = Cell::new(0);
+    let all = wherry_gpu_host::capabilities().adapters;
+    both_ways(|from, to| {
+        let of = |choice: &AdapterChoice| {
+            let name = choice.name.as_deref().unwrap();
+            all.iter().find(|one| one.name.contains(name)).unwrap()
+        };
+        let (has, lacks) = (of(&from), of(&to));
+        let features = has
+            .features
+            .iter()
+            .filter(|one| !lacks.features.contains(one));
+        let features = features.map(|name| (name, Request::new([name], &BTreeMap::new())));
+        let is_more =
+            |name: &str, value: u64| name.starts_with("max") && value > lacks.limits[name];
+        let limits = has
+            .limits
+            .iter()
+            .filter(|(name, value)| is_more(name, **value));
+        let limits = limits.map(|limit| (limit.0, Request::new([], [limit])));
+        for (name, request) in features.chain(limits) {
+            let request = request.unwrap();
+            let settings = Settings {
+                request,
+                ..Settings::new(from.clone())
+            };
+            let state = Guest::closed(settings).save().unwrap();
+            let settings = Settings::new(to.clone());
+            let refused = restore(&state, Duration::ZERO, settings, &Store::default());
+            let refused = refused.err().expect(name).to_string();
+            assert!(
+                refused.contains(name) && refused.contains(&lacks.name),
+                "{refused}"
+            );
+            tried.set(tried.get() + 1);
+        }
+    });
+    if driver(LAVAPIPE).is_some() && driver(SWIFTSHADER).is_some() {
+        assert!(tried.get() > 4, "{tried:?}");
+    }
 }
 
 /// What version 1 of the checkpoint format has: `WHERRY_BLESS=1` writes it anew, which is only done
