@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use wherry_tests::{Done, Driver, Home, program};
+use wherry_tests::{Done, Driver, Home, Workload, program};
 
 const CONFIG: i32 = 78;
 const POLICY: i32 = 79;
 const CAPTURED: i32 = 85;
+const TIME_LIMIT: i32 = 124;
 const BAD_DATA: i32 = 65;
 const USAGE: i32 = 64;
 
@@ -263,4 +264,59 @@ fn a_module_that_imports_something_else_is_refused() {
     std::fs::write(home.file("wrong.wasm"), wat::parse_str(text).unwrap()).unwrap();
     let refused = home.wherry(["run", "--gpu", "wrong.wasm"]);
     refused.expect_refusal(BAD_DATA, &["wherry_gpu", "teleport"]);
+}
+
+/// What the policy grants of memory and time bounds the program, and the receipt says what it used.
+#[test]
+fn a_policy_bounds_what_is_used_of_a_gpu_and_the_receipt_tells_it() {
+    let (Some(driver), Some(module)) = (Driver::lavapipe(), Workload::Built("gpu/matmul").module())
+    else {
+        return;
+    };
+    let home = Home::new();
+    let (receipt, checkpoint) = (home.file("receipt.json"), home.file("job.ckpt"));
+    let grants = |memory: &str, time: &str| {
+        let gpu = format!("[gpu]\nadapter = \"any\"\nmemory = \"{memory}\"\ntime = \"{time}\"");
+        policy(&home, &gpu)
+    };
+    let to = format!("--receipt={}", receipt.display());
+    let run = |policy: String| {
+        let capture = format!("--checkpoint-to={}", checkpoint.display());
+        let mut command = driver.command(&home, "run", [&policy, &to, &capture]);
+        Done::of(command.arg(&module).args(["192", "16"]))
+    };
+    let used = || {
+        let shown = home.wherry(["receipt", "verify", "--json", receipt.to_str().unwrap()]);
+        let shown: Value = serde_json::from_slice(&shown.expect(0).stdout).unwrap();
+        let receipt = &shown["receipt"];
+        let number = |name: &str| receipt["used"][name].as_u64().unwrap();
+        let outcome = receipt["outcome"].as_str().unwrap().to_owned();
+        (outcome, number("gpu_bytes"), number("gpu_ms"))
+    };
+    // Three matrices, and one more to read from.
+    let matrix = 192 * 192 * 4;
+    run(grants("1 GiB", "1h")).expect(0);
+    let (outcome, all, time) = used();
+    assert!(outcome == "exited" && all >= 4 * matrix && time > 0);
+
+    let refused = run(grants("400 kB", "1h"));
+    assert_ne!(refused.code, Some(0));
+    assert!(
+        refused.stderr.contains("Out of Memory"),
+        "{}",
+        refused.stderr
+    );
+    let (_, bytes, _) = used();
+    assert!((1..=400_000).contains(&bytes), "{bytes}");
+
+    run(grants("1 GiB", "1ms")).expect(TIME_LIMIT);
+    let (outcome, _, before) = used();
+    assert!(outcome == "time-limit" && before >= 1, "{before}");
+    let mut resume = driver.command(&home, "resume", [&grants("1 GiB", "1h"), &to]);
+    Done::of(resume.arg(&checkpoint)).expect(0);
+    let (outcome, bytes, time) = used();
+    assert!(
+        outcome == "exited" && bytes == all && time > before,
+        "{time}"
+    );
 }
