@@ -1,5 +1,6 @@
 //! Manifests: the two forms that Wherry writes, and the ones that it reads.
 
+mod data;
 mod read;
 mod write;
 
@@ -9,6 +10,8 @@ use serde_json::Value;
 use crate::config::ConfigError;
 use crate::digest::{Digest, DigestError};
 
+pub use data::{DataForm, DataLayer};
+pub(crate) use data::{MAX_DATA_LAYERS, checked_file_name};
 pub use read::{CheckpointParts, Document, Layer, Runnable};
 pub(crate) use write::{Annotations, Written, bare_module, full_workload, referrer};
 
@@ -35,6 +38,10 @@ pub mod media_type {
     pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
     /// A module, as the CNCF wasm artifact has it.
     pub const WASM: &str = "application/wasm";
+    /// A file that a workload brings along, as it is.
+    pub const DATA_FILE: &str = "application/octet-stream";
+    /// A directory that a workload brings along.
+    pub const DATA_DIRECTORY: &str = "application/vnd.oci.image.layer.v1.tar";
     /// OCI image manifest.
     pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
     /// OCI image index.
@@ -121,9 +128,17 @@ pub enum ArtifactError {
     /// Several layers are modules, and nothing says which one is to be run.
     #[error("it holds {0} WebAssembly modules, and nothing says which one to run")]
     SeveralModules(usize),
-    /// A workload with data layers, which this version cannot mount.
-    #[error("it has {0} data layers, which this version of Wherry cannot mount")]
-    DataLayers(usize),
+    /// A layer after the module's is not data that can be lent to a job.
+    #[error("its data layer {digest} cannot be used: {reason}")]
+    Data {
+        /// The layer.
+        digest: Digest,
+        /// Why.
+        reason: String,
+    },
+    /// More data layers than a workload may have.
+    #[error("it has {0} data layers, at most {MAX_DATA_LAYERS} are accepted")]
+    TooMuchData(usize),
     /// A checkpoint whose parts are not those of one.
     #[error("it is not a checkpoint that can be used: {0}")]
     Checkpoint(String),

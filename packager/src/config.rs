@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::artifact::MAX_DATA_LAYERS;
 use crate::gpu::GpuDemand;
 use crate::limits::Limits;
 use crate::reference::{checked_name, checked_tag};
@@ -199,6 +200,22 @@ impl WorkloadConfig {
         })
     }
 
+    /// Refuses places for data where something else is.
+    pub(crate) fn check_data<'a>(
+        &'a self,
+        guests: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), ConfigError> {
+        let mounts = self.mounts.iter().map(|mount| mount.guest.as_str());
+        let mut seen: BTreeSet<_> = mounts.chain([self.scratch.as_str()]).collect();
+        for (index, guest) in guests.into_iter().enumerate() {
+            let step = [Step::Index(index), Step::Key("guest".to_owned())];
+            field("data", &step, at_most(MAX_DATA_LAYERS, index + 1))?;
+            field("data", &step, guest_path(guest))?;
+            field("data", &step, vacant(seen.insert(guest)))?;
+        }
+        Ok(())
+    }
+
     fn check_text(&self) -> Result<(), ConfigError> {
         field("args", &[], at_most(MAX_ARGS, self.args.len()))?;
         for (index, arg) in self.args.iter().enumerate() {
@@ -238,16 +255,7 @@ impl WorkloadConfig {
         for (index, mount) in self.mounts.iter().enumerate() {
             let step = [Step::Index(index), Step::Key("guest".to_owned())];
             field("mounts", &step, guest_path(&mount.guest))?;
-            let is_new = seen.insert(&mount.guest);
-            field(
-                "mounts",
-                &step,
-                if is_new {
-                    Ok(())
-                } else {
-                    Err("another mount or the scratch directory has this path")
-                },
-            )?;
+            field("mounts", &step, vacant(seen.insert(&mount.guest)))?;
         }
         Ok(())
     }
@@ -266,6 +274,12 @@ fn field<T, E: fmt::Display>(
             reason: reason.to_string(),
         }
     })
+}
+
+fn vacant(is_new: bool) -> Result<(), &'static str> {
+    is_new
+        .then_some(())
+        .ok_or("another mount, data or the scratch directory has this path")
 }
 
 fn at_most(limit: usize, actual: usize) -> Result<(), String> {
@@ -298,7 +312,7 @@ fn variable_name(name: &str) -> Result<(), String> {
 }
 
 /// An absolute path in its shortest form, so that two different texts are two directories.
-fn guest_path(path: &str) -> Result<(), String> {
+pub(crate) fn guest_path(path: &str) -> Result<(), String> {
     text(path, MAX_GUEST_PATH)?;
     let normal = path == "/"
         || path

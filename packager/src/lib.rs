@@ -12,6 +12,7 @@
 mod artifact;
 mod checkpoint;
 mod config;
+mod data;
 mod demands;
 mod dependencies;
 mod digest;
@@ -28,13 +29,14 @@ mod store;
 mod workload_file;
 
 pub use artifact::{
-    ArtifactError, CheckpointParts, Descriptor, Document, Layer, MAX_DOCUMENT_SIZE, Runnable,
-    media_type,
+    ArtifactError, CheckpointParts, DataForm, DataLayer, Descriptor, Document, Layer,
+    MAX_DOCUMENT_SIZE, Runnable, media_type,
 };
 pub use checkpoint::{
     CheckpointError, CheckpointNote, PackedCheckpoint, assemble_checkpoint, pack_checkpoint,
 };
 pub use config::{ConfigError, FieldPath, Mount, WorkloadConfig};
+pub use data::{DataError, LayerError};
 pub use demands::Demands;
 pub use dependencies::{Component, Materials, MaterialsError, title_of};
 pub use digest::{Digest, DigestError};
@@ -46,7 +48,7 @@ pub use pack::{PackError, Packed, pack, pack_module};
 pub use quantity::{parse_bytes, parse_duration};
 pub use reference::{Reference, ReferenceError};
 pub use store::{
-    Attachment, BlobReader, BlobWriter, Check, Image, Imported, Ingest, Inspection, Problem, Quota,
-    Removed, Store, StoreError, Stored, Sweep, Workload,
+    Attachment, BlobReader, BlobWriter, Check, Image, Imported, Ingest, Inspection, LentData,
+    Problem, Quota, Removed, Store, StoreError, Stored, Sweep, Workload,
 };
-pub use workload_file::{WorkloadFile, WorkloadFileError};
+pub use workload_file::{DataSource, WorkloadFile, WorkloadFileError};

@@ -1,15 +1,16 @@
 //! From a project directory or a bare module to an artifact in the store.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::artifact::{self, Annotations, ArtifactError, Descriptor, media_type};
+use crate::artifact::{self, Annotations, ArtifactError, DataLayer, Descriptor, media_type};
+use crate::data::{DataError, Material};
 use crate::digest::Digest;
 use crate::module::{MAX_MODULE_SIZE, ModuleError, ModuleSummary, validate_module};
 use crate::reference::{Reference, ReferenceError};
-use crate::store::{Store, StoreError};
-use crate::workload_file::{WorkloadFile, WorkloadFileError};
+use crate::store::{BlobWriter, Ingest, Store, StoreError};
+use crate::workload_file::{DataSource, WorkloadFile, WorkloadFileError};
 
 /// A packed artifact.
 #[derive(Clone, Debug)]
@@ -49,6 +50,14 @@ pub enum PackError {
     /// A bare module is refused.
     #[error("the module is refused: {0}")]
     Module(#[from] ModuleError),
+    /// Data of a project is refused.
+    #[error("data for `{guest}`: {source}")]
+    Data {
+        /// Where the program was to find it.
+        guest: String,
+        /// Why.
+        source: DataError,
+    },
     /// Name or version do not make a reference.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
@@ -79,8 +88,64 @@ pub fn pack(directory: &Path, store: &Store) -> Result<Packed, PackError> {
         source: file.source.as_deref(),
     };
     let layer = Descriptor::of(media_type::WASM, &wasm);
-    let written = artifact::full_workload(&layer, &file.config, annotations)?;
-    add(store, (&layer, &wasm), &written, module, Some(reference))
+    let ingest = store.ingest()?;
+    let mut data = Vec::with_capacity(file.data.len());
+    for source in file.data {
+        data.push(add_data(&ingest, directory, source)?);
+    }
+    let written = artifact::full_workload(&layer, &data, &file.config, annotations)?;
+    let mut packed = add(ingest, (&layer, &wasm), &written, module, Some(reference))?;
+    packed.size += data.iter().map(|layer| layer.blob.size).sum::<u64>();
+    Ok(packed)
+}
+
+/// Adds a layer with data, unless it is there.
+fn add_data(
+    ingest: &Ingest,
+    directory: &Path,
+    DataSource { path, guest }: DataSource,
+) -> Result<DataLayer, PackError> {
+    let refused = |source| PackError::Data {
+        guest: guest.clone(),
+        source,
+    };
+    let path = directory.join(path);
+    // It was read twice.
+    let not_stored = |error| match error {
+        StoreError::WrongDigest { .. } | StoreError::WrongSize { .. } => {
+            refused(DataError::Changed(path.clone()))
+        }
+        error => PackError::Store(error),
+    };
+    let material = Material::find(&path).map_err(refused)?;
+    let blob = material.describe().map_err(refused)?;
+    if !ingest.has(&blob)? {
+        let mut sink = Sink(ingest.writer(&blob)?);
+        let written = material.write(&mut sink);
+        written.map_err(|error| match error {
+            DataError::Write(error) => error
+                .downcast()
+                .map_or_else(|error| refused(DataError::Write(error)), &not_stored),
+            other => refused(other),
+        })?;
+        sink.0.commit().map_err(not_stored)?;
+    }
+    let form = material.form;
+    Ok(DataLayer { blob, guest, form })
+}
+
+/// A blob being written, as a stream.
+struct Sink(BlobWriter);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Packs a module alone as a CNCF wasm artifact, under `reference` if there is one.
@@ -95,17 +160,17 @@ pub fn pack_module(
     let module = validate_module(wasm)?;
     let layer = Descriptor::of(media_type::WASM, wasm);
     let written = artifact::bare_module(&layer)?;
-    add(store, (&layer, wasm), &written, module, reference.cloned())
+    let ingest = store.ingest()?;
+    add(ingest, (&layer, wasm), &written, module, reference.cloned())
 }
 
 fn add(
-    store: &Store,
+    ingest: Ingest,
     (layer, wasm): (&Descriptor, &[u8]),
     artifact::Written { manifest, config }: &artifact::Written,
     module: ModuleSummary,
     reference: Option<Reference>,
 ) -> Result<Packed, PackError> {
-    let ingest = store.ingest()?;
     ingest.put(layer, wasm)?;
     ingest.put(&config.0, &config.1)?;
     ingest.put(&manifest.0, &manifest.1)?;

@@ -5,6 +5,7 @@
 //! index.json        names and the manifests that they mean
 //! blobs/sha256/…    blobs, by digest
 //! ingest/           blobs that are arriving; empty but for what a crash left
+//! data/             data of workloads, unpacked
 //! index.lock        held while index.json changes
 //! blobs.lock        shared by who adds blobs, exclusive for who deletes them
 //! quota             how many bytes it may have, if that is limited
@@ -17,6 +18,7 @@ mod archive;
 mod attachments;
 mod blobs;
 mod check;
+mod data;
 mod error;
 mod files;
 mod index;
@@ -28,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::artifact::{Descriptor, Document, MAX_DOCUMENT_SIZE};
+use crate::artifact::{DataLayer, Descriptor, Document, MAX_DOCUMENT_SIZE};
 use crate::config::WorkloadConfig;
 use crate::digest::Digest;
 use crate::reference::Reference;
@@ -37,6 +39,7 @@ pub use archive::Imported;
 pub use attachments::Attachment;
 pub use blobs::{BlobReader, BlobWriter};
 pub use check::{Check, Problem};
+pub use data::LentData;
 pub use error::StoreError;
 pub use ingest::Ingest;
 pub use quota::Quota;
@@ -73,6 +76,8 @@ pub struct Workload {
     pub module_digest: Digest,
     /// The module's bytes.
     pub module: Vec<u8>,
+    /// The data that it brings along: see [`Store::lend`].
+    pub data: Vec<DataLayer>,
 }
 
 /// What `inspect` shows.
@@ -216,12 +221,18 @@ impl Store {
             }
             None => WorkloadConfig::default(),
         };
+        let guests = runnable.data.iter().map(|layer| layer.guest.as_str());
+        config.check_data(guests).map_err(|e| refused(e.into()))?;
+        for layer in &runnable.data {
+            self.open_blob(&layer.blob)?;
+        }
         let module = self.read(&runnable.module)?;
         Ok(Workload {
             digest,
             config,
             module_digest: runnable.module.digest,
             module,
+            data: runnable.data,
         })
     }
 

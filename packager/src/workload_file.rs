@@ -18,6 +18,10 @@
 //! read_only = true                  # default: false
 //! required = true                   # default: false
 //!
+//! [[data]]
+//! path = "weights"                  # a directory or a file, relative to this file
+//! guest = "/models"
+//!
 //! [scratch]
 //! guest = "/"                       # the default
 //!
@@ -70,12 +74,24 @@ pub struct WorkloadFile {
     pub module: PathBuf,
     /// What goes into the artifact's config, name and version included.
     pub config: WorkloadConfig,
+    /// What the workload brings along besides the module.
+    pub data: Vec<DataSource>,
     /// One line about the workload.
     pub description: Option<String>,
     /// SPDX license expression.
     pub licenses: Option<String>,
     /// URL of the source code.
     pub source: Option<String>,
+}
+
+/// A file or directory that the workload brings along.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSource {
+    /// Where it is, relative to the file's directory.
+    pub path: PathBuf,
+    /// The directory in which the program finds it: what a directory holds, or the file.
+    pub guest: String,
 }
 
 /// Why a `workload.toml` is refused.
@@ -123,6 +139,8 @@ struct Document {
     env: BTreeMap<String, String>,
     #[serde(default)]
     mounts: Vec<MountTable>,
+    #[serde(default)]
+    data: Vec<DataSource>,
     #[serde(default)]
     scratch: ScratchTable,
     #[serde(default)]
@@ -254,7 +272,9 @@ impl WorkloadFile {
             let value = value.as_deref().unwrap_or_default();
             config::text(value, MAX_ANNOTATION).map_err(|reason| refused(name, reason))?;
         }
-        self.config.check()
+        self.config.check()?;
+        let guests = self.data.iter().map(|data| data.guest.as_str());
+        self.config.check_data(guests)
     }
 }
 
@@ -287,6 +307,7 @@ impl From<Document> for WorkloadFile {
             name: document.name,
             version: document.version,
             module: document.module.into(),
+            data: document.data,
             description: document.description,
             licenses: document.licenses,
             source: document.source,

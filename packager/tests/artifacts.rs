@@ -277,7 +277,7 @@ fn what_cannot_be_run_is_refused_by_name() {
         media_type::WORKLOAD_CONFIG,
         &[media_type::WASM, tar],
     );
-    refused(&store, "1 data layers");
+    refused(&store, "io.wherry.data.guest");
     foreign(
         &store,
         media_type::MANIFEST,

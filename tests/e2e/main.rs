@@ -4,6 +4,7 @@ mod architectures;
 mod carried;
 mod cli;
 mod contract;
+mod data;
 mod deltas;
 mod encryption;
 mod golden;

@@ -6,7 +6,7 @@ use oci_spec::image as oci;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{ArtifactError, Descriptor, MAX_DOCUMENT_SIZE, media_type};
+use super::{ArtifactError, DataLayer, Descriptor, MAX_DATA_LAYERS, MAX_DOCUMENT_SIZE, media_type};
 use crate::digest::{Digest, excerpt};
 use crate::module::MAX_MODULE_SIZE;
 
@@ -42,6 +42,8 @@ pub struct Runnable {
     pub module: Descriptor,
     /// The config of a full workload; none for other artifacts.
     pub config: Option<Descriptor>,
+    /// The data that a full workload brings along.
+    pub data: Vec<DataLayer>,
 }
 
 /// A layer of a manifest.
@@ -281,7 +283,7 @@ impl Document {
     /// What there is to run in a manifest.
     ///
     /// # Errors
-    /// There is nothing, or it cannot be told what, or it needs what this version lacks.
+    /// There is nothing, or it cannot be told what, or its data cannot be lent to a job.
     pub fn runnable(&self) -> Result<Runnable, ArtifactError> {
         let Kind::Manifest(manifest) = &self.0 else {
             return Err(malformed("it is an index inside an index".into()));
@@ -342,11 +344,17 @@ fn checkpoint(manifest: &oci::ImageManifest) -> Result<CheckpointParts, Artifact
 /// A workload as Wherry writes it: the first layer is the module, others are data.
 fn workload(manifest: &oci::ImageManifest) -> Result<Runnable, ArtifactError> {
     match manifest.layers().as_slice() {
-        [module] if is_module(module) => Ok(Runnable {
-            module: module.try_into()?,
-            config: Some(manifest.config().try_into()?),
-        }),
-        [module, data @ ..] if is_module(module) => Err(ArtifactError::DataLayers(data.len())),
+        [module, data @ ..] if is_module(module) => {
+            if data.len() > MAX_DATA_LAYERS {
+                return Err(ArtifactError::TooMuchData(data.len()));
+            }
+            let data: Result<_, _> = data.iter().map(DataLayer::try_from).collect();
+            Ok(Runnable {
+                module: module.try_into()?,
+                config: Some(manifest.config().try_into()?),
+                data: data?,
+            })
+        }
         layers => Err(ArtifactError::NoModule(layer_types(layers))),
     }
 }
@@ -362,6 +370,7 @@ fn foreign(manifest: &oci::ImageManifest) -> Result<Runnable, ArtifactError> {
         [module] => Ok(Runnable {
             module: (*module).try_into()?,
             config: None,
+            data: Vec::new(),
         }),
         [] => Err(ArtifactError::NoModule(layer_types(manifest.layers()))),
         several => Err(ArtifactError::SeveralModules(several.len())),

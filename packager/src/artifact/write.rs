@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use oci_spec::image as oci;
 use serde_json::json;
 
-use super::{ArtifactError, Descriptor, canonical, media_type};
+use super::{ArtifactError, DataLayer, Descriptor, canonical, media_type};
 use crate::config::WorkloadConfig;
 
 /// The content of [`media_type::EMPTY`].
@@ -52,22 +52,25 @@ pub(crate) fn bare_module(module: &Descriptor) -> Result<Written, ArtifactError>
     });
     let config = canonical(config).map_err(malformed)?;
     let config = (Descriptor::of(media_type::WASM_CONFIG, &config), config);
-    let manifest = manifest(&config.0, module)?;
+    let manifest = manifest(&config.0, vec![module.to_oci()?])?;
     Ok(Written {
         manifest: encode(&manifest)?,
         config,
     })
 }
 
-/// A workload with a config of its own.
+/// A workload with a config of its own, and the data that it brings along.
 pub(crate) fn full_workload(
     module: &Descriptor,
+    data: &[DataLayer],
     config: &WorkloadConfig,
     annotations: Annotations<'_>,
 ) -> Result<Written, ArtifactError> {
     let config = config.to_json()?;
     let config = (Descriptor::of(media_type::WORKLOAD_CONFIG, &config), config);
-    let mut manifest = manifest(&config.0, module)?;
+    let data = data.iter().map(DataLayer::to_oci);
+    let layers: Result<_, _> = std::iter::once(module.to_oci()).chain(data).collect();
+    let mut manifest = manifest(&config.0, layers?)?;
     manifest.set_artifact_type(Some(media_type::WORKLOAD.into()));
     manifest.set_annotations(Some(annotations.to_map()));
     Ok(Written {
@@ -87,7 +90,7 @@ pub(crate) fn referrer(
         Descriptor::of(media_type::EMPTY, EMPTY_CONFIG),
         EMPTY_CONFIG.to_vec(),
     );
-    let mut manifest = manifest(&config.0, content)?;
+    let mut manifest = manifest(&config.0, vec![content.to_oci()?])?;
     manifest.set_artifact_type(Some(artifact_type.into()));
     manifest.set_subject(Some(subject.to_oci()?));
     if !annotations.is_empty() {
@@ -99,12 +102,15 @@ pub(crate) fn referrer(
     })
 }
 
-fn manifest(config: &Descriptor, module: &Descriptor) -> Result<oci::ImageManifest, ArtifactError> {
+fn manifest(
+    config: &Descriptor,
+    layers: Vec<oci::Descriptor>,
+) -> Result<oci::ImageManifest, ArtifactError> {
     oci::ImageManifestBuilder::default()
         .schema_version(oci::SCHEMA_VERSION)
         .media_type(oci::MediaType::ImageManifest)
         .config(config.to_oci()?)
-        .layers(vec![module.to_oci()?])
+        .layers(layers)
         .build()
         .map_err(|error| ArtifactError::Malformed {
             reason: error.to_string(),

@@ -65,7 +65,7 @@ impl Store {
         append(&mut tar, INDEX, &index)?;
         for blob in blobs.values() {
             let path = format!("{BLOBS}{}", blob.digest.hex());
-            let reader = Reading(self.open_blob(blob)?, Vec::new());
+            let reader = self.open_blob(blob)?;
             tar.append_data(&mut header(blob.size), path, reader)
                 .map_err(unwrapped)?;
         }
@@ -248,21 +248,5 @@ fn unwrapped(error: std::io::Error) -> StoreError {
     match error.downcast::<StoreError>() {
         Ok(error) => error,
         Err(error) => StoreError::Archive(excerpt(&error.to_string())),
-    }
-}
-
-/// A blob as tar wants it.
-struct Reading(super::BlobReader, Vec<u8>);
-
-impl Read for Reading {
-    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
-        if self.1.is_empty() {
-            let chunk = self.0.next_chunk().map_err(std::io::Error::other)?;
-            self.1 = chunk.unwrap_or_default();
-        }
-        let length = self.1.len().min(to.len());
-        to[..length].copy_from_slice(&self.1[..length]);
-        self.1.drain(..length);
-        Ok(length)
     }
 }

@@ -1,7 +1,7 @@
 //! Blobs: read and written in a stream, never trusted before their size and digest are checked.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
@@ -21,8 +21,13 @@ impl Store {
         self.directory.join("blobs").join("sha256")
     }
 
-    fn blob_path(&self, digest: &Digest) -> PathBuf {
+    pub(super) fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.blobs_directory().join(digest.hex())
+    }
+
+    /// How many bytes a blob has; none if it is not here.
+    pub(super) fn size_of(&self, digest: &Digest) -> u64 {
+        fs::metadata(self.blob_path(digest)).map_or(0, |blob| blob.len())
     }
 
     /// Opens a blob to be read in a stream.
@@ -190,6 +195,18 @@ impl BlobReader {
             }
         }
         Ok((!chunk.is_empty()).then_some(chunk))
+    }
+}
+
+/// Its errors have a [`StoreError`] in them.
+impl Read for BlobReader {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let chunk = self
+            .read_at_most(to.len() as u64)
+            .map_err(io::Error::other)?;
+        let chunk = chunk.unwrap_or_default();
+        to[..chunk.len()].copy_from_slice(&chunk);
+        Ok(chunk.len())
     }
 }
 

@@ -51,7 +51,14 @@ pub enum Problem {
         /// Why.
         reason: String,
     },
-    /// A file that has no business among the blobs.
+    /// What was unpacked of a layer with data is not what the layer says.
+    DamagedData {
+        /// The layer.
+        layer: Digest,
+        /// Whether it was removed: it is unpacked again when it is needed.
+        removed: bool,
+    },
+    /// A file that has no business among the blobs, or among what was unpacked.
     Foreign(String),
 }
 
@@ -98,6 +105,7 @@ impl Store {
             check.blobs += 1;
             check.bytes += size;
         }
+        self.check_unpacked(repair, &whole, &mut check)?;
         for entry in index.entries() {
             match entry {
                 Ok(entry) => {
@@ -112,6 +120,31 @@ impl Store {
             }
         }
         Ok(check)
+    }
+
+    /// Compares what was unpacked with its layers. What the layer of is missing or damaged cannot be
+    /// told from what is damaged itself.
+    fn check_unpacked(
+        &self,
+        repair: bool,
+        whole: &BTreeSet<Digest>,
+        check: &mut Check,
+    ) -> Result<(), StoreError> {
+        let (unpacked, foreign) = self.unpacked()?;
+        check
+            .problems
+            .extend(foreign.into_iter().map(Problem::Foreign));
+        for unpacked in unpacked {
+            if whole.contains(&unpacked.layer) && self.is_unpacked_whole(&unpacked)? {
+                continue;
+            }
+            let removed = repair && self.delete_unpacked(&unpacked, false)?.is_some();
+            check.problems.push(Problem::DamagedData {
+                layer: unpacked.layer,
+                removed,
+            });
+        }
+        Ok(())
     }
 
     fn is_whole(

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::artifact::ArtifactError;
+use crate::data::LayerError;
 use crate::digest::Digest;
 
 /// Why the store refused. It is as it was.
@@ -85,6 +86,14 @@ pub enum StoreError {
     /// A tar file is not an archive of artifacts, or could not be written.
     #[error("the archive: {0}")]
     Archive(String),
+    /// A layer with data is not what a job can be lent.
+    #[error("the data layer {digest}: {source}")]
+    Layer {
+        /// The layer.
+        digest: Digest,
+        /// Why.
+        source: LayerError,
+    },
     /// The artifact is not one that Wherry can use.
     #[error("{digest}: {source}")]
     Artifact {

@@ -10,7 +10,8 @@ const FILE: &str = "quota";
 /// What a store holds, and what it may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// Bytes of all blobs, those that are arriving included.
+    /// Bytes of all blobs, those that are arriving included, and of directories that were unpacked:
+    /// each counts as much as its layer.
     pub used: u64,
     /// How many it may have; none if that is not limited.
     pub limit: Option<u64>,
@@ -80,6 +81,9 @@ impl Store {
                 used = used.saturating_add(size);
             }
         }
-        Ok(used)
+        let directories = self.unpacked()?.0.into_iter();
+        let directories = directories.filter(|unpacked| unpacked.file.is_none());
+        let unpacked = directories.map(|directory| self.size_of(&directory.layer));
+        Ok(unpacked.fold(used, u64::saturating_add))
     }
 }

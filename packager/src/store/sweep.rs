@@ -146,6 +146,12 @@ impl Store {
                 bytes += delete(&entry, dry_run)?;
             }
         }
+        // What a job uses stays until the next time.
+        for unpacked in self.unpacked()?.0 {
+            if !in_use.contains(&unpacked.layer) {
+                bytes += self.delete_unpacked(&unpacked, dry_run)?.unwrap_or(0);
+            }
+        }
         // Nobody is adding blobs: what is here was left by a crash.
         for entry in files::list(&self.ingest_directory())? {
             bytes += delete(&entry, dry_run)?;
@@ -154,15 +160,16 @@ impl Store {
     }
 }
 
-/// Deletes a file, unless this is a `dry_run`, and returns its size.
+/// Deletes a file, or data half unpacked, unless this is a `dry_run`, and returns its size.
 fn delete(entry: &DirEntry, dry_run: bool) -> Result<u64, StoreError> {
     let path = entry.path();
-    let size = entry
-        .metadata()
-        .map_err(StoreError::io("read", &path))?
-        .len();
+    let metadata = entry.metadata().map_err(StoreError::io("read", &path))?;
     if !dry_run {
-        fs::remove_file(&path).map_err(StoreError::io("delete", &path))?;
+        let deleted = match metadata.is_dir() {
+            true => fs::remove_dir_all(&path),
+            false => fs::remove_file(&path),
+        };
+        deleted.map_err(StoreError::io("delete", &path))?;
     }
-    Ok(size)
+    Ok(metadata.len())
 }

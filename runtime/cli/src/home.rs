@@ -1,6 +1,7 @@
 //! Where Wherry keeps things: `store/` for artifacts, `jobs/`, and `cache/` for compiled
 //! modules.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -53,15 +54,22 @@ impl Home {
         Ok(self.existing_store()?.ok_or_else(missing)?)
     }
 
-    /// Adds something to the store. If there is none yet, it is tried elsewhere first: what
-    /// is refused leaves no store behind.
+    /// Adds something to the store. If there is none yet, it is made elsewhere first: what is
+    /// refused leaves no store behind.
     pub(crate) fn add_to_store<T>(
         &self,
         add: impl Fn(&Store) -> Result<T, PackError>,
     ) -> anyhow::Result<T> {
         if self.existing_store()?.is_none() {
-            let elsewhere = tempfile::tempdir()?;
-            add(&Store::open(elsewhere.path())?)?;
+            fs::create_dir_all(&self.0)
+                .with_context(|| format!("cannot create {}", self.0.display()))?;
+            let elsewhere = tempfile::tempdir_in(&self.0)?;
+            let store = elsewhere.path().join("store");
+            let added = add(&Store::open(&store)?)?;
+            // Unless another process has made one meanwhile.
+            if fs::rename(store, self.store_directory()).is_ok() {
+                return Ok(added);
+            }
         }
         Ok(add(&self.store()?)?)
     }

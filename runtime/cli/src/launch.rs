@@ -1,5 +1,6 @@
 //! Running a job in a process of its own: what `run` and `resume` have in common.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use wherry_node::{
     ActiveJob, Assignment, ControlSocket, Ending, Event, JobFiles, JobProcess, Plan, Questions,
     Record, Retention, Start, State,
 };
-use wherry_packager::{parse_bytes, parse_duration};
+use wherry_packager::{DataLayer, LentData, parse_bytes, parse_duration};
 use wherry_policy::{Amounts, Item};
 
 use crate::commands::Context;
@@ -27,7 +28,7 @@ use crate::isolation::Isolation;
 use crate::key::KeyArgs;
 use crate::policy::NodePolicy;
 use crate::receipts::Receipts;
-use crate::{exit, output, signals, streams};
+use crate::{data, exit, output, signals, streams};
 
 /// How often a job is checkpointed that keeps its state for the same command.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(600);
@@ -178,6 +179,8 @@ pub(crate) struct Launch {
     countdown: Option<u64>,
     keep_scratch: bool,
     keep: bool,
+    /// Data of the workload, which is there as long as this is.
+    data: RefCell<Vec<LentData>>,
     eviction: Arc<Eviction>,
     receipts: Receipts,
     pub(crate) events: Events,
@@ -209,6 +212,7 @@ impl Launch {
             countdown: args.checkpoint_at,
             keep_scratch: args.keep_scratch,
             keep: args.keep.is_some(),
+            data: RefCell::default(),
             eviction,
             receipts: Receipts::new(context.home.directory(), args.scheduler.receipt.clone()),
             events,
@@ -261,6 +265,17 @@ impl Launch {
         Ok(ControlSocket::listen(active, &self.questions)?)
     }
 
+    /// Lends the job what its workload brings along.
+    pub(crate) fn lend(
+        &self,
+        context: &Context,
+        layers: &[DataLayer],
+        record: &Record,
+    ) -> anyhow::Result<()> {
+        *self.data.borrow_mut() = data::lend(&context.home, layers, record)?;
+        Ok(())
+    }
+
     /// Starts a process that is ready to run the job, as its record and `lent` say. It has used so
     /// much.
     pub(crate) fn process(
@@ -275,11 +290,13 @@ impl Launch {
         let record = &active.record;
         let scratch = record.scratch.as_ref();
         let scratch = scratch.map(|guest| anyhow::Ok((active.new_scratch()?, guest.clone())));
+        let mut mounts = record.mounts.clone();
+        mounts.extend(data::records(&self.data.borrow()));
         let assignment = Assignment {
             isolation: lent.isolation.requirement,
             target: lent.target,
             start,
-            mounts: record.mounts.clone(),
+            mounts,
             scratch: scratch.transpose()?,
             limits: lent.limits,
             cores: lent.cores,

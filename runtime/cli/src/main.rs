@@ -2,6 +2,7 @@
 
 mod carried;
 mod commands;
+mod data;
 mod determinism;
 mod events;
 mod eviction;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use wherry_packager::{
-    Descriptor, Digest, MAX_MODULE_SIZE, Reference, Store, StoreError, WorkloadConfig,
+    DataLayer, Descriptor, Digest, MAX_MODULE_SIZE, Reference, Store, StoreError, WorkloadConfig,
     WorkloadFile, media_type, pack, pack_module,
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Runnable {
     pub(crate) manifest: Option<Digest>,
     /// What it is given and asks for.
     pub(crate) config: WorkloadConfig,
+    /// The data that it brings along.
+    pub(crate) data: Vec<DataLayer>,
     /// Where it comes from, for the policy.
     pub(crate) origin: Origin,
 }
@@ -84,6 +86,7 @@ fn module(home: &Home, path: &Path) -> anyhow::Result<Runnable> {
         wasm,
         manifest: None,
         config: WorkloadConfig::default(),
+        data: Vec::new(),
         origin: Origin::File,
     })
 }
@@ -123,6 +126,7 @@ fn stored(home: &Home, name: &str) -> anyhow::Result<Runnable> {
         wasm: workload.module,
         manifest: Some(workload.digest),
         config: workload.config,
+        data: workload.data,
         origin: origin(name),
     })
 }

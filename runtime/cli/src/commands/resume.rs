@@ -30,7 +30,7 @@ use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restr
 use crate::target::TargetArgs;
 use crate::transfer::RegistryArgs;
 use crate::workload::{self, module_of_checkpoint, text_of};
-use crate::{exit, output};
+use crate::{data, exit, output};
 
 /// Go on with a job from its checkpoint, and exit with its code
 ///
@@ -230,6 +230,10 @@ impl Resume {
         refuse_less(&active.record.mounts, &grant, contents)?;
         node.check_key(launch.key.is_some() || reader.key().is_some())?;
         node.check_time()?;
+        let data = manifest.map_or(Ok(Vec::new()), |manifest| {
+            data::of_manifest(&context.home, &manifest)
+        });
+        launch.lend(context, &data?, &active.record)?;
         let target = self.target.target();
         let lent = Lent {
             limits: engine_limits(&grant),

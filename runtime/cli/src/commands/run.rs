@@ -182,6 +182,7 @@ impl Run {
             deterministic,
             manifest: runnable.manifest.as_ref().and_then(workload::from_oci),
         };
+        launch.lend(context, &runnable.data, &record)?;
         let target = self.target.target();
         let lent = Lent {
             limits: engine_limits(&grant),

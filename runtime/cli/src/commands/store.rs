@@ -143,6 +143,9 @@ fn problem_value(problem: &Problem) -> Value {
         Problem::Refused { artifact, reason } => {
             json!({ "problem": "refused", "artifact": artifact, "reason": reason })
         }
+        Problem::DamagedData { layer, removed } => {
+            json!({ "problem": "damaged-data", "layer": layer.to_string(), "removed": removed })
+        }
         Problem::Foreign(file) => json!({ "problem": "foreign", "file": file }),
     }
 }
@@ -158,6 +161,10 @@ fn problem_text(problem: &Problem) -> String {
             format!("wrong size: {blob}, of which {artifact} says another one")
         }
         Problem::Refused { artifact, reason } => format!("refused: {artifact}: {reason}"),
+        Problem::DamagedData { layer, removed } => {
+            let removed = if *removed { ", removed" } else { "" };
+            format!("damaged{removed}: what was unpacked of the data layer {layer}")
+        }
         Problem::Foreign(file) => format!("no blob: {}", file.escape_debug()),
     }
 }

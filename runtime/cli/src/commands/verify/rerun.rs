@@ -12,12 +12,12 @@ use wherry_engine::{
     Stdio, Verification,
 };
 use wherry_node::{Error as NodeError, open_checkpoint};
+use wherry_packager::LentData;
 use wherry_sandbox::{Access, Confinement, Devices, Grant, Requirement, Role};
 use wherry_snapshot::{Contents, Key, Reader};
 
 use crate::commands::Context;
 use crate::commands::resume::scratch_of;
-use crate::exit;
 use crate::failure::Refusal;
 use crate::isolation::IsolationArgs;
 use crate::key::KeyArgs;
@@ -25,7 +25,8 @@ use crate::mounts::{self, DirArg};
 use crate::output::table;
 use crate::policy::NodePolicy;
 use crate::target::TargetArgs;
-use crate::workload::{module_of_checkpoint, text_of};
+use crate::workload::{module_of_checkpoint, text_of, to_oci};
+use crate::{data, exit};
 
 /// Names the scratch directory to the process that runs the job again.
 const SCRATCH: &str = "WHERRY_VERIFY_SCRATCH";
@@ -69,11 +70,15 @@ impl RerunArgs {
         let digest = &contents.workload.module;
         let wasm = module_of_checkpoint(&context.home, self.module.as_deref(), digest)?;
         let capture = tempfile::tempfile().context("there is no place for a checkpoint")?;
-        let settings = self.settings(contents, scratch)?;
+        let data = data_of(context, contents)?;
+        let mut settings = self.settings(contents, scratch)?;
+        settings
+            .mounts
+            .extend(data::records(&data).map(|data| (&data).into()));
         let module = self.confined(context, wasm, scratch, &settings)?;
         let done = wherry_engine::verify(&module, &earlier, &later, settings, capture)
             .with_context(|| format!("cannot verify {}", later_path.display()))?;
-        let unchecked = unchecked(contents);
+        let unchecked = unchecked(contents, &data);
         let value = value(&done, digest, &unchecked);
         context
             .output
@@ -185,9 +190,22 @@ fn open(path: &Path, key: Option<&Key>) -> anyhow::Result<Reader<File>> {
     open_checkpoint(path, key).with_context(failed)
 }
 
-/// What a checkpoint says and nobody can check.
-fn unchecked(contents: &Contents) -> Vec<String> {
+/// What the workload brings along.
+fn data_of(context: &Context, contents: &Contents) -> anyhow::Result<Vec<LentData>> {
+    let Some(manifest) = &contents.workload.manifest else {
+        return Ok(Vec::new());
+    };
+    let layers = data::of_manifest(&context.home, &to_oci(manifest)?)?;
+    let lent = layers
+        .iter()
+        .map(|layer| context.home.store()?.lend(layer).map_err(Into::into));
+    lent.collect()
+}
+
+/// What a checkpoint says and nobody can check. Data of the workload is what its digest says.
+fn unchecked(contents: &Contents, data: &[LentData]) -> Vec<String> {
     let mounts = contents.settings.mounts.iter();
+    let mounts = mounts.filter(|mount| data.iter().all(|data| data.guest != mount.guest));
     let mounts = mounts.map(|mount| format!("content of the directory {:?}", mount.guest));
     let times = "the time that was used".to_owned();
     std::iter::once(times).chain(mounts).collect()
