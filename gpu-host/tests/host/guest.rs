@@ -15,6 +15,8 @@ pub(crate) struct Guest {
     pub(crate) gpu: Gpu,
     pub(crate) memory: Vec<u8>,
     handles: u32,
+    /// What it had when it moved.
+    store: Store,
 }
 
 pub(crate) fn noop() -> AdapterChoice {
@@ -42,6 +44,12 @@ pub(crate) fn driver(name: &str) -> Option<AdapterChoice> {
     }
 }
 
+/// How many random cases a test tries: `WHERRY_GPU_CASES`, or so many.
+pub(crate) fn cases(usual: u32) -> u32 {
+    let asked = std::env::var("WHERRY_GPU_CASES").ok();
+    asked.map_or(usual, |asked| asked.parse().expect("a number"))
+}
+
 pub(crate) const LAVAPIPE: &str = "llvmpipe";
 pub(crate) const SWIFTSHADER: &str = "SwiftShader";
 
@@ -66,6 +74,7 @@ impl Guest {
             gpu,
             memory: vec![0; 1 << 20],
             handles: 0,
+            store: Store::default(),
         }
     }
 
@@ -247,13 +256,12 @@ impl Guest {
 
     /// Moves to another adapter, as a job does that is resumed there.
     pub(crate) fn moved(mut self, to: AdapterChoice) -> (Self, GpuState) {
-        let store = Store::default();
-        let state = self.gpu.save(&mut &store).unwrap();
+        let state = self.gpu.save(&mut &self.store).unwrap();
         let bytes = postcard::to_stdvec(&state).unwrap();
         let again: GpuState = postcard::from_bytes(&bytes).unwrap();
         assert_eq!(again, state);
         let used = self.gpu.time_used();
-        let gpu = restore(&again, used, Settings::new(to), &store).unwrap();
+        let gpu = restore(&again, used, Settings::new(to), &self.store).unwrap();
         (Self { gpu, ..self }, state)
     }
 
@@ -294,7 +302,8 @@ pub(crate) fn dispatch(pipeline: Handle, group: Handle, x: u32) -> Vec<Command> 
     ]
 }
 
-/// Keeps contents, each as one chunk with a number for a digest.
+/// Keeps contents, each as one chunk with a number for a digest: what is in one store must not be
+/// looked for in another one.
 #[derive(Default)]
 pub(crate) struct Store {
     contents: Mutex<Vec<Vec<u8>>>,

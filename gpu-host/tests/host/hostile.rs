@@ -1,4 +1,5 @@
 //! Whatever a guest sends ends in an error value, or in a named end of its job: never in a panic.
+//! `WHERRY_GPU_CASES` says how many series of calls are tried.
 
 use std::panic::{self, AssertUnwindSafe};
 
@@ -6,7 +7,7 @@ use proptest::prelude::*;
 use wherry_gpu_abi::*;
 use wherry_gpu_host::Settings;
 
-use crate::guest::{Guest, Store, noop, restore};
+use crate::guest::{Guest, Store, cases, noop, restore};
 use crate::samples;
 
 /// A descriptor of any kind, with some of its words changed.
@@ -148,7 +149,7 @@ impl Guest {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(400), max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     /// The host catches a panic of wgpu, and gives up the device: here that is a failure, too.
     #[test]

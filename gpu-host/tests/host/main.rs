@@ -8,6 +8,7 @@ mod hostile;
 mod loss;
 mod moving;
 mod quotas;
+mod random_moves;
 mod render;
 #[path = "../../abi/tests/vectors/samples.rs"]
 #[expect(dead_code, reason = "those of records are not needed")]
