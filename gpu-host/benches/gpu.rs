@@ -14,7 +14,6 @@ use wherry_gpu_host::{AdapterChoice, Gpu, Quota, Settings};
 use wherry_snapshot::{Blob, BlobSink, BlobSource};
 
 const DISPATCHES: usize = 1000;
-const BYTES: usize = 256 << 20;
 const STAGE: usize = 4 << 20;
 
 const SHADER: &str = "
@@ -34,6 +33,13 @@ fn noop() -> AdapterChoice {
         noop: true,
         ..AdapterChoice::default()
     }
+}
+
+/// 256 MiB, or `WHERRY_GPU_MIB`.
+fn bytes() -> usize {
+    let asked = std::env::var("WHERRY_GPU_MIB").ok();
+    let mebibytes = asked.and_then(|asked| asked.parse().ok());
+    mebibytes.unwrap_or(256_usize) << 20
 }
 
 /// wgpu, used directly.
@@ -299,7 +305,7 @@ fn calls(criterion: &mut Criterion) {
 /// A group of few, long samples.
 fn long<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
-    group.throughput(Throughput::Bytes(BYTES as u64));
+    group.throughput(Throughput::Bytes(bytes() as u64));
     group
         .sample_size(10)
         .measurement_time(Duration::from_secs(3));
@@ -310,11 +316,11 @@ fn long<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, Wall
 fn transfers(criterion: &mut Criterion) {
     let Some(choice) = main_choice() else { return };
     let mut group = long(criterion, "gpu transfers");
-    let mut data = vec![7; BYTES];
+    let mut data = vec![7; bytes()];
     {
         use wgpu::BufferUsages as Usage;
         let native = Native::new(&choice);
-        let buffer = native.buffer(BYTES, Usage::COPY_SRC | Usage::COPY_DST);
+        let buffer = native.buffer(bytes(), Usage::COPY_SRC | Usage::COPY_DST);
         let up = native.buffer(STAGE, Usage::MAP_WRITE | Usage::COPY_SRC);
         let down = native.buffer(STAGE, Usage::MAP_READ | Usage::COPY_DST);
         group.bench_function("native upload", |bencher| {
@@ -325,9 +331,9 @@ fn transfers(criterion: &mut Criterion) {
         });
     }
     let mut guest = Guest::new(choice);
-    guest.buffer(1, BYTES, BufferUsage::COPY_DST | BufferUsage::COPY_SRC);
-    guest.buffer(2, BYTES, BufferUsage::MAP_WRITE | BufferUsage::COPY_SRC);
-    let (gpu, len) = (&mut guest.gpu, size(BYTES));
+    guest.buffer(1, bytes(), BufferUsage::COPY_DST | BufferUsage::COPY_SRC);
+    guest.buffer(2, bytes(), BufferUsage::MAP_WRITE | BufferUsage::COPY_SRC);
+    let (gpu, len) = (&mut guest.gpu, size(bytes()));
     group.bench_function("host upload", |bencher| {
         bencher.iter(|| {
             assert_eq!(gpu.write(&mut data, 1, 0, 0, len).ok(), Some(0));
@@ -376,10 +382,10 @@ impl BlobSource for Store {
 fn checkpoints(criterion: &mut Criterion) {
     let Some(choice) = main_choice() else { return };
     let mut group = long(criterion, "gpu checkpoints");
-    let data = vec![7; BYTES];
+    let data = vec![7; bytes()];
     group.bench_function("copy", |bencher| bencher.iter(|| black_box(data.clone())));
     let mut guest = Guest::new(choice.clone());
-    let part = BYTES / 100 / 256 * 256;
+    let part = bytes() / 100 / 256 * 256;
     for handle in 1..=100 {
         guest.buffer(handle, part, BufferUsage::COPY_DST);
     }

@@ -128,7 +128,7 @@ fn timestamps_move() {
                     Command::EndComputePass {},
                 ]
             };
-            let mut resolved = |guest: &mut Guest| {
+            let resolved = |guest: &mut Guest| {
                 guest.submit(&[Command::ResolveQuerySet {
                     query_set: set,
                     first_query: 0,

@@ -6,7 +6,7 @@ use wherry_gpu_abi::*;
 use wherry_gpu_host::AdapterChoice;
 
 use crate::compute::{STEP, STORAGE};
-use crate::guest::{Guest, LAVAPIPE, SWIFTSHADER, cases, dispatch, driver};
+use crate::guest::{Guest, LAVAPIPE, SWIFTSHADER, cases, driver};
 
 /// Bytes of each buffer, and of the texture: 16 rows of 64 texels.
 const BYTES: u64 = 4096;
