@@ -1,9 +1,9 @@
 //! A module as the engine runs it: the original, or one of its instrumented forms.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use wasmtime::{Collector, Config, Engine, Module, Result};
-use wherry_instrument::{Instrumented, Map, Options, instrument};
+use wherry_instrument::{Instrumented, Map, Options, instrument, instrument_to_resume};
 
 /// An engine that runs original and instrumented modules alike. It knows more proposals
 /// than the pass: what the pass refuses has to be its own decision.
@@ -82,7 +82,28 @@ impl Form {
             unshared_flag: engine.is_pulley(),
             ..options
         };
-        let Instrumented { wasm, map } = instrument(wasm, &options)?;
+        Self::of(engine, instrument(wasm, &options)?)
+    }
+
+    /// A form that can rewind into these functions only.
+    ///
+    /// # Errors
+    /// As [`Form::instrumented`].
+    pub fn to_resume(
+        engine: &Engine,
+        wasm: &[u8],
+        options: Options,
+        functions: &BTreeSet<u32>,
+    ) -> Result<Arc<Self>> {
+        let options = Options {
+            unshared_flag: engine.is_pulley(),
+            ..options
+        };
+        Self::of(engine, instrument_to_resume(wasm, &options, functions)?)
+    }
+
+    fn of(engine: &Engine, instrumented: Instrumented) -> Result<Arc<Self>> {
+        let Instrumented { wasm, map } = instrumented;
         let module = Module::new(engine, wasm)?;
         Ok(Arc::new(Self { module, map }))
     }

@@ -18,7 +18,7 @@ mod typed;
 
 pub use case::{Call, Failure, random_trial, repeat, repeat_text};
 pub use checkpoint::State;
-pub use forge::{forge, garble, put_together_again};
+pub use forge::{build_on, forge, forge_contents, garble, put_together_again};
 pub use form::{Form, engine, two_engines};
 pub use generate::{Random, arguments, module};
 pub use machine::{Guest, Machine};

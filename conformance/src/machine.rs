@@ -1,7 +1,7 @@
 //! An instance of a module: started, stopped at a safepoint, gone on with.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     hash::{Hash, Hasher},
     sync::{
         Arc,
@@ -104,6 +104,15 @@ impl Machine {
     /// If the module is not instrumented.
     pub fn left(&mut self) -> Result<bool> {
         self.guest.left(&mut self.store)
+    }
+
+    /// The functions that have a frame on the stack of a machine that left.
+    ///
+    /// # Errors
+    /// If the frames are damaged.
+    pub fn stack(&mut self) -> Result<BTreeSet<u32>> {
+        let frames = self.guest.frames(&mut self.store)?;
+        Ok(frames.iter().map(|frame| frame.function).collect())
     }
 
     /// The bytes of a checkpoint of a machine that left.

@@ -36,6 +36,8 @@ pub struct Subject {
     counting: Arc<Form>,
     /// On each engine; the program goes on in one after the other.
     resumable: Vec<Arc<Form>>,
+    wasm: Vec<u8>,
+    options: Options,
 }
 
 /// How a call ended.
@@ -56,12 +58,15 @@ impl Subject {
     /// # Panics
     /// Without an engine.
     pub fn new(engines: &[Engine], wasm: &[u8], unroll: bool) -> Result<Self> {
+        let options = Options {
+            countdown: true,
+            unroll,
+            ..Options::default()
+        };
         let form = |engine, resumable| {
             let options = Options {
                 resumable,
-                countdown: true,
-                unroll,
-                ..Options::default()
+                ..options
             };
             Form::instrumented(engine, wasm, options)
         };
@@ -79,6 +84,8 @@ impl Subject {
             original: Form::original(&engines[0], wasm)?,
             counting,
             resumable,
+            wasm: wasm.to_owned(),
+            options,
         })
     }
 
@@ -147,8 +154,8 @@ impl Subject {
             if report.round_trips * every.unsigned_abs() > passed {
                 bail!("{name:?} passes more safepoints than the {passed} it should");
             }
-            let next = usize::try_from(report.round_trips)? % self.resumable.len();
-            machine = Machine::resume(&self.resumable[next], &machine.checkpoint()?)?;
+            let form = self.next_form(report.round_trips, &mut machine)?;
+            machine = Machine::resume(&form, &machine.checkpoint()?)?;
         };
         ensure!(
             found == ending,
@@ -165,6 +172,23 @@ impl Subject {
             "{name:?} every {every}: {total} safepoints instead of {passed}"
         );
         Ok(report)
+    }
+
+    /// What the program goes on in after so many stops: now and then a form that can rewind into
+    /// what is on its stack and nothing else, as a job does when it is resumed.
+    fn next_form(&self, stops: u64, machine: &mut Machine) -> Result<Arc<Form>> {
+        let next = usize::try_from(stops)? % self.resumable.len();
+        let whole = &self.resumable[next];
+        if !(stops + 1).is_power_of_two() {
+            return Ok(Arc::clone(whole));
+        }
+        let (engine, stack) = (whole.module.engine(), machine.stack()?);
+        let form = Form::to_resume(engine, &self.wasm, self.options, &stack)?;
+        ensure!(
+            form.map == whole.map,
+            "the forms disagree on their safepoints"
+        );
+        Ok(form)
     }
 
     fn uninterrupted(

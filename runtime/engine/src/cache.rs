@@ -14,8 +14,9 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest as _, Sha256};
 use wherry_snapshot::{Digest, hex};
 
-use crate::code::is_whole;
+use crate::code::{is_whole, reach};
 use crate::file::TEMPORARY;
+use crate::module::Reach;
 use crate::{Error, Form, write_atomically};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -128,8 +129,9 @@ impl Cache {
         engine: &wasmtime::Engine,
         module: &Digest,
         form: Form,
+        reach: Reach,
     ) -> Option<Vec<u8>> {
-        let path = self.path(engine, module, form);
+        let path = self.path(engine, module, form, reach);
         let entry = fs::read(&path).ok()?;
         is_whole(&entry).then(|| mark_used(&path))?;
         Some(entry)
@@ -143,18 +145,32 @@ impl Cache {
         form: Form,
         entry: &[u8],
     ) {
-        let path = self.path(engine, module, form);
+        let Some(reach) = reach(entry) else { return };
+        let path = self.path(engine, module, form, reach);
         let _ = write_atomically(&path, |file| Ok(file.write_all(entry)?));
         let _ = evict_cache(&self.directory, CacheLimits::default(), false);
     }
 
-    fn path(&self, engine: &wasmtime::Engine, module: &Digest, form: Form) -> PathBuf {
+    fn path(
+        &self,
+        engine: &wasmtime::Engine,
+        module: &Digest,
+        form: Form,
+        reach: Reach,
+    ) -> PathBuf {
         let mut compiler = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut compiler);
         let mut key = Sha256::new_with_prefix(module);
         key.update(wherry_instrument::BUILD);
         let options = form.options;
-        key.update([options.resumable, options.countdown, form.deterministic].map(u8::from));
+        let in_part = reach == Reach::Part;
+        let flags = [
+            options.resumable,
+            options.countdown,
+            form.deterministic,
+            in_part,
+        ];
+        key.update(flags.map(u8::from));
         key.update(compiler.finish().to_le_bytes());
         self.directory.join(hex(&key.finalize().into()))
     }

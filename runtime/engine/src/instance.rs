@@ -1,5 +1,6 @@
 //! An instance of an instrumented module, and the handles to what was added to it.
 
+use std::collections::BTreeSet;
 use std::io::{Seek, Write};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::flag::Flag;
 use crate::host::{ELEMENT_BYTES, Host, Limiter};
 use crate::memory::{Linear, Memories};
 use crate::module::Variant;
-use crate::{Error, LimitObserver, Module, capture, restore};
+use crate::{Error, LimitObserver, Module, restore};
 
 /// An instance and its store.
 pub(crate) struct Instance {
@@ -62,9 +63,15 @@ pub(crate) struct Handles {
 }
 
 impl Instance {
-    /// The limit counts what the original module has, not what was added.
-    pub(crate) fn new(module: &Module, form: Form, limits: &MemoryLimit) -> Result<Self, Error> {
-        let variant = module.variant(form)?;
+    /// One that can be rewound into the functions of `stack`, if its form is resumable. The limit
+    /// counts what the original module has, not what was added.
+    pub(crate) fn new(
+        module: &Module,
+        form: Form,
+        stack: &BTreeSet<u32>,
+        limits: &MemoryLimit,
+    ) -> Result<Self, Error> {
+        let variant = module.variant(form, stack)?;
         let limit = limits.bytes.unwrap_or(u64::MAX);
         let used = declared_bytes(&variant);
         if used > limit {
@@ -172,10 +179,9 @@ impl Instance {
         self.set(self.handles.state, Val::I32(RUNNING))
     }
 
-    /// Makes the next call go on from the stored frames.
-    pub(crate) fn prepare_rewind(&mut self) -> Result<(), Error> {
+    /// Makes the next call go on from the stored frames, which are `frames`.
+    pub(crate) fn prepare_rewind(&mut self, frames: Vec<Frame>) -> Result<(), Error> {
         if self.restored.is_none() {
-            let frames = capture::frames(self)?;
             restore::frames(self, frames)?;
         }
         self.flag.reset(&mut self.store, true);

@@ -1,18 +1,20 @@
 //! One job, from its start or a checkpoint to its end or the next checkpoint.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek, Write};
 use std::thread;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use wherry_snapshot::{
-    self as snapshot, Accounting, Contents, Digest, Key, Lineage, Phase, Profile, Reader, Summary,
-    Usage, Workload, Writer,
+    self as snapshot, Accounting, Contents, Digest, Frame, Key, Lineage, Phase, Profile, Reader,
+    Summary, Usage, Workload, Writer,
 };
 use wherry_wasi::{QuotaObserver, Wasi, WasiConfig, WasiState};
 
 use crate::Form;
 use crate::checkpoint::{Capture, Checkpoint, Extent, History};
+use crate::code::functions_of;
 use crate::control::{Allowance, Clocks};
 use crate::gpu::JobGpu;
 use crate::instance::{Instance, MemoryLimit};
@@ -65,7 +67,7 @@ impl Job {
         let gpu = gpu::start(module, &settings, profile.is_some(), control)?;
         let form = form(false, settings.countdown, profile);
         let memory_limit = memory_limit(settings.limits.memory_bytes, &settings);
-        let mut instance = Instance::new(module, form, &memory_limit)?;
+        let mut instance = Instance::new(module, form, &BTreeSet::new(), &memory_limit)?;
         let (countdown, key) = (settings.countdown, settings.key.clone());
         let manifest = command.manifest;
         let portable = portable_settings(&command, &settings);
@@ -112,7 +114,8 @@ impl Job {
         let gpu = gpu::resume(module, contents, &settings, control)?;
         let form = form(true, settings.countdown, profile);
         let memory_limit = memory_limit(limits.memory_bytes, &settings);
-        let mut instance = Instance::new(module, form, &memory_limit)?;
+        let stack = functions_of(&contents.execution.frames);
+        let mut instance = Instance::new(module, form, &stack, &memory_limit)?;
         restore_instance(&mut instance, checkpoint)?;
         let countdown = settings.countdown;
         // What was encrypted stays so.
@@ -343,29 +346,32 @@ impl Job {
         let phase = match self.position {
             Position::Ended => return Err(Error::NotStopped),
             Position::Beginning => {
-                self.fit_instance(false)?;
+                self.fit_instance(None)?;
                 self.instance.prepare_start()?;
                 let has_start = self.instance.variant.map.has_start;
                 if has_start { Phase::Start } else { Phase::Main }
             }
             Position::Stopped(phase) => {
-                self.fit_instance(true)?;
-                self.instance.prepare_rewind()?;
+                let frames = capture::frames(&mut self.instance)?;
+                self.fit_instance(Some(&frames))?;
+                self.instance.prepare_rewind(frames)?;
                 phase
             }
         };
         Ok(phase)
     }
 
-    /// Replaces the instance if its code cannot do what the next run needs.
-    fn fit_instance(&mut self, rewind: bool) -> Result<(), Error> {
-        let have = self.instance.variant.form;
-        let resumable = have.options.resumable || rewind;
+    /// Replaces the instance if its code cannot do what the next run needs, such as to rewind
+    /// these frames.
+    fn fit_instance(&mut self, frames: Option<&[Frame]>) -> Result<(), Error> {
+        let have = &self.instance.variant;
+        let resumable = have.form.options.resumable || frames.is_some();
         let need = form(resumable, self.countdown, self.profile);
-        if have == need {
+        let stack = functions_of(frames.unwrap_or_default());
+        if have.form == need && (!resumable || have.can_rewind_into(&stack)) {
             return Ok(());
         }
-        let mut instance = Instance::new(&self.module, need, &self.memory_limit)?;
+        let mut instance = Instance::new(&self.module, need, &stack, &self.memory_limit)?;
         if let Position::Stopped(phase) = self.position {
             let execution = capture::execution(&mut self.instance, phase)?;
             restore::hand_over_memories(&mut self.instance, &mut instance)?;

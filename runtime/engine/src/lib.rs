@@ -42,7 +42,7 @@ mod verify;
 
 pub use cache::{CacheLimits, Evicted, evict_cache};
 pub use checkpoint::{Capture, Checkpoint, Extent};
-pub use code::CodeSource;
+pub use code::{CodeRequest, CodeSource};
 pub use control::Control;
 pub use difference::Difference;
 pub use engine::{Engine, EngineConfig, Form, Target};

@@ -1,14 +1,16 @@
 //! A module, and its instrumented and compiled forms.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use wasmparser::{KnownCustom, Name, NameSectionReader, Parser, Payload, TypeRef};
-use wherry_instrument::{FLAG_MODULE, Instrumented, Map, Options, instrument};
+use wherry_instrument::{
+    FLAG_MODULE, Instrumented, Map, Options, instrument, instrument_to_resume,
+};
 use wherry_snapshot::Digest;
 
-use crate::{Engine, Error, Form, Target, code, gpu, host};
+use crate::{CodeRequest, Engine, Error, Form, Target, code, gpu, host};
 
 /// A module, as it came in the artifact. Clones share what was compiled.
 #[derive(Clone)]
@@ -18,14 +20,36 @@ struct Parts {
     engine: Engine,
     wasm: Vec<u8>,
     digest: Digest,
-    variants: Mutex<HashMap<Form, Arc<Variant>>>,
+    variants: Mutex<Variants>,
 }
+
+type Variants = HashMap<(Form, Reach), Arc<Variant>>;
 
 /// A form of a module that can run.
 pub(crate) struct Variant {
     pub(crate) compiled: wasmtime::Module,
     pub(crate) map: Map,
     pub(crate) form: Form,
+    /// The functions that it can rewind into, if it can and those are not all.
+    pub(crate) way_back: Option<BTreeSet<u32>>,
+}
+
+/// How much of a module can be rewound into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Reach {
+    /// All of it, or nothing if its form is not resumable.
+    Whole,
+    /// The functions of the first stack that was to be rewound.
+    Part,
+}
+
+impl Reach {
+    pub(crate) fn of(way_back: Option<&BTreeSet<u32>>) -> Self {
+        match way_back {
+            None => Reach::Whole,
+            Some(_) => Reach::Part,
+        }
+    }
 }
 
 impl Module {
@@ -113,85 +137,116 @@ impl Module {
         &self.0.engine
     }
 
-    /// The module in this form, compiled now if it was not before.
-    pub(crate) fn variant(&self, form: Form) -> Result<Arc<Variant>, Error> {
+    /// The module in this form, compiled now if it was not before. If it is resumable, it can be
+    /// rewound into the functions of `stack`: what is compiled first can be into no others, which
+    /// is smaller and faster. If that is not enough later, all can.
+    pub(crate) fn variant(&self, form: Form, stack: &BTreeSet<u32>) -> Result<Arc<Variant>, Error> {
         let mut variants = self
             .0
             .variants
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(variant) = variants.get(&form) {
-            return Ok(Arc::clone(variant));
+        for reach in [Reach::Part, Reach::Whole] {
+            let known = variants.get(&(form, reach));
+            if let Some(variant) = known.filter(|variant| variant.serves(stack)) {
+                return Ok(Arc::clone(variant));
+            }
         }
-        let variant = Arc::new(self.load_or_compile(form)?);
-        variants.insert(form, Arc::clone(&variant));
+        let has_part = variants.contains_key(&(form, Reach::Part));
+        let variant = Arc::new(self.load_or_compile(form, stack, has_part)?);
+        let reach = Reach::of(variant.way_back.as_ref());
+        variants.insert((form, reach), Arc::clone(&variant));
         Ok(variant)
     }
 
-    fn load_or_compile(&self, form: Form) -> Result<Variant, Error> {
-        let engine = &self.0.engine.half(form)?.wasmtime;
-        if let Some(source) = self.0.engine.code() {
-            let entry = source.get(form)?;
-            return code::decode(engine, &entry, form).ok_or_else(|| Error::Instantiate {
-                action: "loaded",
-                reason: "its compiled form is of another version or processor".to_owned(),
-            });
+    fn load_or_compile(
+        &self,
+        form: Form,
+        stack: &BTreeSet<u32>,
+        has_part: bool,
+    ) -> Result<Variant, Error> {
+        let (engine, parts) = (&self.0.engine.half(form)?.wasmtime, &self.0.engine);
+        if parts.code().is_none() && parts.cache().is_none() {
+            let in_part = form.options.resumable && !has_part;
+            return self.compile(engine, form, in_part.then_some(stack));
         }
-        let Some(cache) = self.0.engine.cache() else {
-            return self.compile(engine, form);
+        let request = CodeRequest {
+            form,
+            stack: stack.clone(),
         };
-        let cached = cache.load(engine, &self.0.digest, form);
-        if let Some(variant) = cached.and_then(|entry| code::decode(engine, &entry, form)) {
-            return Ok(variant);
-        }
-        let variant = self.compile(engine, form)?;
-        if let Some(entry) = code::encode(&variant) {
-            cache.store(engine, &self.0.digest, form, &entry);
-        }
-        Ok(variant)
+        let entry = match parts.code() {
+            Some(source) => source.get(&request)?,
+            None => self.code(&request, |way_back| self.compile_code(form, way_back))?,
+        };
+        let loaded = code::decode(engine, &entry, form).filter(|variant| variant.serves(stack));
+        loaded.ok_or_else(|| Error::Instantiate {
+            action: "loaded",
+            reason: "its compiled form is of another version or processor".to_owned(),
+        })
     }
 
-    /// The compiled form for a [`CodeSource`](crate::CodeSource), if the cache has it.
+    /// The compiled form for a [`CodeSource`](crate::CodeSource): from the cache, or what `compile`
+    /// makes of the module with these functions to rewind into, which is kept.
     ///
     /// # Errors
-    /// The engine cannot work on this machine.
-    pub fn cached_code(&self, form: Form) -> Result<Option<Vec<u8>>, Error> {
-        let engine = &self.0.engine.half(form)?.wasmtime;
-        let cache = self.0.engine.cache();
-        Ok(cache.and_then(|cache| cache.load(engine, &self.0.digest, form)))
+    /// What `compile` returns, or the engine cannot work on this machine.
+    pub fn code<E: From<Error>>(
+        &self,
+        request: &CodeRequest,
+        compile: impl FnOnce(Option<&BTreeSet<u32>>) -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, E> {
+        let CodeRequest { form, stack } = request;
+        let engine = &self.0.engine.half(*form)?.wasmtime;
+        let find = |reach| {
+            let cache = self.0.engine.cache()?;
+            cache.load(engine, &self.0.digest, *form, reach)
+        };
+        let resumable = form.options.resumable;
+        let part = resumable.then(|| find(Reach::Part)).flatten();
+        let in_part = resumable && part.is_none();
+        let serves = |entry: &Vec<u8>| code::reaches(entry, stack);
+        if let Some(entry) = part.filter(serves).or_else(|| find(Reach::Whole)) {
+            return Ok(entry);
+        }
+        let entry = compile(in_part.then_some(stack))?;
+        if let Some(cache) = self.0.engine.cache() {
+            cache.store(engine, &self.0.digest, *form, &entry);
+        }
+        Ok(entry)
     }
 
-    /// Compiles a form, for a [`CodeSource`](crate::CodeSource).
+    /// Compiles a form, for a [`CodeSource`](crate::CodeSource), with these functions to rewind into
+    /// or all of them.
     ///
     /// # Errors
     /// The module is refused.
-    pub fn compile_code(&self, form: Form) -> Result<Vec<u8>, Error> {
+    pub fn compile_code(
+        &self,
+        form: Form,
+        way_back: Option<&BTreeSet<u32>>,
+    ) -> Result<Vec<u8>, Error> {
         let engine = &self.0.engine.half(form)?.wasmtime;
-        let variant = self.compile(engine, form)?;
+        let variant = self.compile(engine, form, way_back)?;
         code::encode(&variant).ok_or_else(|| Error::Instantiate {
             action: "compiled",
             reason: "its compiled form has no encoding".to_owned(),
         })
     }
 
-    /// Puts a form that another process compiled into the cache.
-    ///
-    /// # Errors
-    /// The engine cannot work on this machine.
-    pub fn keep_code(&self, form: Form, entry: &[u8]) -> Result<(), Error> {
-        let engine = &self.0.engine.half(form)?.wasmtime;
-        if let Some(cache) = self.0.engine.cache() {
-            cache.store(engine, &self.0.digest, form, entry);
-        }
-        Ok(())
-    }
-
-    fn compile(&self, engine: &wasmtime::Engine, form: Form) -> Result<Variant, Error> {
+    fn compile(
+        &self,
+        engine: &wasmtime::Engine,
+        form: Form,
+        way_back: Option<&BTreeSet<u32>>,
+    ) -> Result<Variant, Error> {
         let options = Options {
             unshared_flag: self.0.engine.target() == Target::Interpreter,
             ..form.options
         };
-        let Instrumented { wasm, map } = instrument(&self.0.wasm, &options)?;
+        let Instrumented { wasm, map } = match way_back {
+            None => instrument(&self.0.wasm, &options)?,
+            Some(functions) => instrument_to_resume(&self.0.wasm, &options, functions)?,
+        };
         let failed = |error: wasmtime::Error| Error::Instantiate {
             action: "compiled",
             reason: format!("{error:#}"),
@@ -202,7 +257,21 @@ impl Module {
             compiled,
             map,
             form,
+            way_back: way_back.cloned(),
         })
+    }
+}
+
+impl Variant {
+    /// Whether it can rewind into all these functions.
+    pub(crate) fn can_rewind_into(&self, functions: &BTreeSet<u32>) -> bool {
+        self.form.options.resumable && self.serves(functions)
+    }
+
+    /// Whether it can rewind into all these functions, if its form can.
+    fn serves(&self, functions: &BTreeSet<u32>) -> bool {
+        let way_back = self.way_back.as_ref();
+        way_back.is_none_or(|into| functions.is_subset(into))
     }
 }
 

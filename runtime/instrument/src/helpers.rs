@@ -300,7 +300,7 @@ impl Helpers {
     }
 
     /// A function of this type that is referred to but never called.
-    fn stand_in(&mut self, heap: HeapType) -> Result<u32, Error> {
+    pub(crate) fn stand_in(&mut self, heap: HeapType) -> Result<u32, Error> {
         let ty = match heap {
             HeapType::Concrete(ty) => ty,
             HeapType::FUNC => self.types.function(Vec::new(), Vec::new()),

@@ -46,6 +46,8 @@ mod rewrite;
 mod types;
 mod unroll;
 
+use std::collections::BTreeSet;
+
 pub use error::{Error, FunctionName};
 pub use map::{Map, MapError, SegmentFlag};
 pub use module::supported_features;
@@ -127,7 +129,8 @@ pub const FLAG_NAME: &str = "flag";
 /// frames, so a program may leave one and go on in another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// Can rewind: needed to resume, and a little slower than a module that only leaves.
+    /// Can rewind: needed to resume, and a little slower than a module that only leaves. See also
+    /// [`instrument_to_resume`].
     pub resumable: bool,
     /// Counts executed safepoints and leaves at a chosen one: reproducible, and slower.
     pub countdown: bool,
@@ -153,5 +156,23 @@ pub struct Instrumented {
 /// # Errors
 /// See [`Error`].
 pub fn instrument(wasm: &[u8], options: &Options) -> Result<Instrumented, Error> {
-    pass::run(wasm, *options)
+    pass::run(wasm, *options, None)
+}
+
+/// As [`instrument`], but what is resumable is only what has its frames on one stack: a module
+/// that can rewind into these functions of the original, and leave from all. It is hardly larger than one that
+/// only leaves. Frames of other functions must not be rewound.
+///
+/// # Errors
+/// See [`Error`].
+pub fn instrument_to_resume(
+    wasm: &[u8],
+    options: &Options,
+    functions: &BTreeSet<u32>,
+) -> Result<Instrumented, Error> {
+    let options = Options {
+        resumable: true,
+        ..*options
+    };
+    pass::run(wasm, options, Some(functions))
 }

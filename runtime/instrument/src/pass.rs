@@ -1,8 +1,8 @@
 //! The pass: read, judge, rewrite each function, assemble.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use wasm_encoder::{BranchHints, CodeSection};
+use wasm_encoder::{BranchHints, CodeSection, HeapType};
 use wasmparser::FuncValidatorAllocations;
 
 use wherry_snapshot::Slot;
@@ -22,7 +22,12 @@ use crate::{
     types::all_exact,
 };
 
-pub(crate) fn run(wasm: &[u8], options: Options) -> Result<Instrumented, Error> {
+/// `way_back` are the functions to rewind into, if those are not all.
+pub(crate) fn run(
+    wasm: &[u8],
+    options: Options,
+    way_back: Option<&BTreeSet<u32>>,
+) -> Result<Instrumented, Error> {
     let (module, validators) = Module::read(wasm)?;
     let verdicts = callgraph::judge(&module)?;
     let segments = Segments::new(module.dropped_data.clone(), module.dropped_elements.clone());
@@ -30,6 +35,7 @@ pub(crate) fn run(wasm: &[u8], options: Options) -> Result<Instrumented, Error> 
     let indices = Indices::new(&module);
     let mut pass = Pass {
         module: &module,
+        way_back,
         verdicts,
         segments,
         helpers: Helpers::new(options, indices, Types::new(&module)),
@@ -57,6 +63,7 @@ pub(crate) fn run(wasm: &[u8], options: Options) -> Result<Instrumented, Error> 
 
 struct Pass<'m, 'a> {
     module: &'m Module<'a>,
+    way_back: Option<&'m BTreeSet<u32>>,
     verdicts: Verdicts,
     segments: Segments,
     helpers: Helpers,
@@ -87,14 +94,26 @@ impl Pass<'_, '_> {
             for site in 0..function.sites.len() {
                 self.record(&function, site).map_err(named)?;
             }
-            let rewritten =
-                rewrite(function, &mut self.helpers, &self.segments, first_site).map_err(named)?;
+            let resumable = self.can_rewind_into(number);
+            let rewritten = rewrite(
+                function,
+                &mut self.helpers,
+                &self.segments,
+                first_site,
+                resumable,
+            )
+            .map_err(named)?;
             if !rewritten.hints.is_empty() {
                 self.hints.function_hints(number, rewritten.hints);
             }
             self.code.function(&rewritten.body);
         }
         Ok(())
+    }
+
+    fn can_rewind_into(&self, function: u32) -> bool {
+        let resumable = self.helpers.options.resumable;
+        resumable && self.way_back.is_none_or(|into| into.contains(&function))
     }
 
     /// Enters a site, with the layout of its frame, into the map.
@@ -220,8 +239,10 @@ impl Pass<'_, '_> {
                 .chain(&results)
                 .copied()
                 .try_for_each(check_zero)?;
-            if self.helpers.options.resumable {
+            if self.can_rewind_into(function) {
                 resumers.push(self.helpers.resumer(function, &params, &results)?);
+            } else if self.helpers.options.resumable {
+                resumers.push(self.helpers.stand_in(HeapType::FUNC)?);
             }
         }
         Ok(resumers)

@@ -54,12 +54,14 @@ pub(crate) struct Rewritten {
     pub(crate) hints: Vec<wasm_encoder::BranchHint>,
 }
 
-/// Rewrites `function`, whose first site is `first_site` among those of the module.
+/// Rewrites `function`, whose first site is `first_site` among those of the module, so that it can
+/// leave, and be rewound into if it is `resumable`.
 pub(crate) fn rewrite<'a>(
     mut function: Function<'a>,
     helpers: &mut Helpers,
     segments: &Segments,
     first_site: u32,
+    resumable: bool,
 ) -> Result<Rewritten, Error> {
     let copies = if helpers.options.unroll {
         unroll::copies(&function)
@@ -67,7 +69,7 @@ pub(crate) fn rewrite<'a>(
         vec![1; function.blocks.len()]
     };
     let ops = std::mem::take(&mut function.ops);
-    let mut rewriter = Rewriter::new(&function, helpers, segments, first_site, copies)?;
+    let mut rewriter = Rewriter::new(&function, helpers, segments, first_site, copies, resumable)?;
     rewriter.prologue()?;
     for op in ops {
         rewriter.op(op)?;
@@ -83,6 +85,7 @@ pub(crate) struct Rewriter<'f, 'a> {
     pub(crate) helpers: &'f mut Helpers,
     segments: &'f Segments,
     pub(crate) first_site: u32,
+    resumable: bool,
     /// How the function's frames are laid out to be restored.
     pub(crate) layout: Layout,
     code: Vec<Code<'a>>,
@@ -125,6 +128,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
         segments: &'f Segments,
         first_site: u32,
         copies: Vec<usize>,
+        resumable: bool,
     ) -> Result<Self, Error> {
         let mut locals = all_exact(&function.locals)?;
         if !function.sites.is_empty() {
@@ -143,6 +147,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             helpers,
             segments,
             first_site,
+            resumable,
             layout,
             code: Vec::new(),
             locals,
@@ -162,10 +167,6 @@ impl<'f, 'a> Rewriter<'f, 'a> {
         })
     }
 
-    fn resumable(&self) -> bool {
-        self.helpers.options.resumable
-    }
-
     fn has_sites(&self) -> bool {
         !self.function.sites.is_empty()
     }
@@ -178,7 +179,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
         self.code.push(Code::Block(self.leave, BlockType::Empty));
         self.code.push(Code::Open(SAVES));
         let polls = self.function.sites[0].kind == SiteKind::Entry;
-        if !self.resumable() {
+        if !self.resumable {
             if polls {
                 self.poll(0, None)?;
             }
@@ -287,7 +288,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
 
     fn block_with_sites(&mut self, id: BlockId) -> Result<(), Error> {
         self.spill_around(id)?;
-        if !self.resumable() {
+        if !self.resumable {
             let ty = self.results_type(id)?;
             self.code.push(Code::Block(id, ty));
         }
@@ -305,7 +306,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
             self.spill_around(id)?;
             self.get(&[condition])?;
         }
-        if self.resumable() {
+        if self.resumable {
             self.new_code([I::I32Eqz]);
             let otherwise = self.else_label(id);
             self.code.push(Code::BrIf(otherwise));
@@ -317,7 +318,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
     }
 
     fn else_with_sites(&mut self, id: BlockId) -> Result<(), Error> {
-        if self.resumable() {
+        if self.resumable {
             self.code.push(Code::Br(id));
             let otherwise = self.else_label(id);
             self.end_early(otherwise, BlockType::Empty);
@@ -331,9 +332,7 @@ impl<'f, 'a> Rewriter<'f, 'a> {
         let block = self.block(id);
         let kind = block.kind;
         // An `if` without `else` passes its parameters on.
-        if kind == BlockKind::If
-            && !block.has_else
-            && (self.resumable() || !block.params.is_empty())
+        if kind == BlockKind::If && !block.has_else && (self.resumable || !block.params.is_empty())
         {
             self.else_with_sites(id)?;
         }
@@ -342,12 +341,12 @@ impl<'f, 'a> Rewriter<'f, 'a> {
                 self.end_unrolled(id, &unrolled);
             }
             BlockKind::Loop | BlockKind::Try => {
-                if self.resumable() && block.is_region() {
+                if self.resumable && block.is_region() {
                     self.close_region()?;
                 }
                 self.end_block(id)?;
             }
-            _ if self.resumable() => {
+            _ if self.resumable => {
                 let ty = self.results_type(id)?;
                 self.end_early(id, ty);
             }

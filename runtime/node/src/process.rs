@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 
-use wherry_engine::{Form, Key, Module, write_atomically};
+use wherry_engine::{CodeRequest, Key, Module, write_atomically};
 use wherry_sandbox::{Cgroup, CgroupLimits, Report, Requirement, pass_on};
 
 pub use assignment::{Assignment, Start};
@@ -203,8 +203,8 @@ impl JobProcess {
                         .for_each(|one| self.isolation.note(one));
                     self.check()?;
                 }
-                Some(Word::NeedCode(form)) => {
-                    let code = self.side.code(form)?;
+                Some(Word::NeedCode(request)) => {
+                    let code = self.side.code(&request)?;
                     send(&self.side.stream, &Order::Code, &code).map_err(local)?;
                 }
                 Some(Word::Ready { without_gpu }) => {
@@ -276,8 +276,8 @@ impl Side {
     }
 
     /// The module in a form that is asked for.
-    fn code(&self, form: Form) -> Result<Vec<u8>, Error> {
-        self.compiler.code(&self.module, self.target, form)
+    fn code(&self, request: &CodeRequest) -> Result<Vec<u8>, Error> {
+        self.compiler.code(&self.module, self.target, request)
     }
 
     /// Until the process has nothing more to say.
@@ -300,8 +300,8 @@ impl Side {
                     observe(&event);
                 }
                 Word::Answer(id, answer) => questions.answered(id, answer),
-                Word::NeedCode(form) => {
-                    let code = self.code(form)?;
+                Word::NeedCode(request) => {
+                    let code = self.code(&request)?;
                     questions.send(&Order::Code, &code).map_err(local)?;
                 }
                 Word::Deliver(from, to) => {

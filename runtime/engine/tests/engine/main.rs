@@ -8,3 +8,4 @@ mod gpu;
 mod interpreter;
 mod refusals;
 mod stopping;
+mod ways_back;

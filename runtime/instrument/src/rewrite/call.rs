@@ -115,12 +115,12 @@ impl<'a> Rewriter<'_, 'a> {
         let height = above(site);
         let beneath = &site.operands[site.operands.len() - site.in_block..];
         let (takes, gives) = (operands(height, &site.takes), operands(height, &site.gives));
-        let move_operands = self.resumable() || !beneath.is_empty();
+        let move_operands = self.resumable || !beneath.is_empty();
         if move_operands {
             self.set(&takes)?;
             self.set(beneath)?;
         }
-        if !self.resumable() {
+        if !self.resumable {
             if move_operands {
                 self.get(&takes)?;
             }

@@ -22,13 +22,13 @@ pub(super) struct Landings {
 impl Rewriter<'_, '_> {
     pub(super) fn try_with_sites(&mut self, id: BlockId) -> Result<(), Error> {
         self.spill_around(id)?;
-        if self.resumable() {
+        if self.resumable {
             let block = self.block(id);
             self.resume_point_inside(block.first_site, block.last_site);
         }
         let ty = self.results_type(id)?;
         self.open_try(id, &[], ty)?;
-        if self.resumable() {
+        if self.resumable {
             let poll = self.open.last().and_then(|open| open.poll);
             let region = self.open_region(poll);
             self.new_code(self.helpers.rewinding());

@@ -27,12 +27,12 @@ impl Rewriter<'_, '_> {
             // A loop with sites polls; without, it was left untouched.
             return Ok(());
         };
-        if self.resumable() {
+        if self.resumable {
             self.resume_point(poll, self.block(id).last_site);
         }
         if self.copies[id] == 1 {
             self.code.push(Code::Loop(id, ty));
-            let is_region = self.resumable() && self.block(id).is_region();
+            let is_region = self.resumable && self.block(id).is_region();
             let region = is_region.then(|| self.open_region(Some(poll)));
             self.poll(poll, region)?;
         } else {

@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
-use wherry_engine::{Engine, EngineConfig, Form, Module, Target};
+use wherry_engine::{CodeRequest, Engine, EngineConfig, Module, Target};
 use wherry_sandbox::Requirement;
 
 use super::channel::{receive, send};
@@ -37,24 +37,27 @@ impl Compiler {
     ///
     /// # Errors
     /// The module is refused, or takes more than a compiler may use.
-    pub fn code(&self, module: &Module, target: Target, form: Form) -> Result<Vec<u8>, Error> {
-        if let Some(code) = module.cached_code(form)? {
-            return Ok(code);
-        }
-        let code = self.compile(module.wasm(), target, form)?;
-        module.keep_code(form, &code)?;
-        Ok(code)
+    pub fn code(
+        &self,
+        module: &Module,
+        target: Target,
+        request: &CodeRequest,
+    ) -> Result<Vec<u8>, Error> {
+        module.code(request, |way_back| {
+            let order = Compile {
+                confinement: of_compiler(self.limits, &self.isolation),
+                target,
+                form: request.form,
+                way_back: way_back.cloned(),
+            };
+            self.compile(module.wasm(), &order)
+        })
     }
 
-    fn compile(&self, wasm: &[u8], target: Target, form: Form) -> Result<Vec<u8>, Error> {
+    fn compile(&self, wasm: &[u8], order: &Compile) -> Result<Vec<u8>, Error> {
         let failed = |source| Error::Process { name: NAME, source };
         let mut child = start().map_err(failed)?;
-        let order = Compile {
-            confinement: of_compiler(self.limits, &self.isolation),
-            target,
-            form,
-        };
-        let said = exchange(&mut child, &order, wasm);
+        let said = exchange(&mut child, order, wasm);
         if !matches!(said, Ok(Some(_))) {
             // It talks nonsense, or no more: in the latter case it has ended already.
             let _ = child.kill();
@@ -102,7 +105,7 @@ pub(super) fn serve(describe: &dyn Fn(&Error) -> Failure) -> io::Result<()> {
         .confinement
         .apply()
         .map_err(Error::Confinement)
-        .and_then(|_| compile(order.target, order.form, wasm));
+        .and_then(|_| compile(&order, wasm));
     let stdout = io::stdout().lock();
     match compiled {
         Ok(code) => send(stdout, &Compiled::Code, &code),
@@ -110,10 +113,12 @@ pub(super) fn serve(describe: &dyn Fn(&Error) -> Failure) -> io::Result<()> {
     }
 }
 
-fn compile(target: Target, form: Form, wasm: Vec<u8>) -> Result<Vec<u8>, Error> {
+fn compile(order: &Compile, wasm: Vec<u8>) -> Result<Vec<u8>, Error> {
     let config = EngineConfig {
-        target,
+        target: order.target,
         ..EngineConfig::default()
     };
-    Ok(Engine::new(config)?.load(wasm).compile_code(form)?)
+    Ok(Engine::new(config)?
+        .load(wasm)
+        .compile_code(order.form, order.way_back.as_ref())?)
 }

@@ -1,10 +1,11 @@
 //! What is said between the process that answers for a job and the one that runs it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use wherry_engine::Form;
+use wherry_engine::{CodeRequest, Form};
 use wherry_sandbox::{Confinement, Report};
 
 use super::assignment::{Assignment, Descriptors};
@@ -41,8 +42,8 @@ pub(super) enum Order {
 pub(super) enum Word {
     /// It is confined so far.
     Confined(Report),
-    /// It needs the module compiled in this form.
-    NeedCode(Form),
+    /// It needs the module compiled like this.
+    NeedCode(CodeRequest),
     /// The job can run.
     Ready {
         /// Why there is no GPU for a program that can do without.
@@ -91,6 +92,8 @@ pub(super) struct Compile {
     pub(super) confinement: Confinement,
     pub(super) target: wherry_engine::Target,
     pub(super) form: Form,
+    /// The functions to rewind into, if those are not all.
+    pub(super) way_back: Option<BTreeSet<u32>>,
 }
 
 /// From the compiler's process.

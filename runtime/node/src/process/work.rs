@@ -238,9 +238,9 @@ impl Ear {
 /// Compiled forms come from outside: nothing is compiled here.
 fn code_source(outside: Outside, code: Receiver<Vec<u8>>) -> CodeSource {
     let code = Mutex::new(code);
-    CodeSource::new(move |form| {
+    CodeSource::new(move |request| {
         let code = lock(&code);
-        let asked = outside.say(&Word::NeedCode(form));
+        let asked = outside.say(&Word::NeedCode(request.clone()));
         asked.map_err(io::Error::other)?;
         let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
         Ok(code.recv().map_err(gone)?)

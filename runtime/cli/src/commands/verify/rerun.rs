@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use wherry_engine::{
-    CodeSource, Difference, Engine, EngineConfig, Form, Module, Outcome, Rerun, Scratch, Settings,
-    Stdio, Verification,
+    CodeRequest, CodeSource, Difference, Engine, EngineConfig, Module, Outcome, Rerun, Scratch,
+    Settings, Stdio, Verification,
 };
 use wherry_node::{Error as NodeError, open_checkpoint};
 use wherry_packager::LentData;
@@ -75,7 +75,7 @@ impl RerunArgs {
         settings
             .mounts
             .extend(data::records(&data).map(|data| (&data).into()));
-        let module = self.confined(context, wasm, scratch, &settings)?;
+        let module = self.confined(context, wasm, contents, scratch, &settings)?;
         let done = wherry_engine::verify(&module, &earlier, &later, settings, capture)
             .with_context(|| format!("cannot verify {}", later_path.display()))?;
         let unchecked = unchecked(contents, &data);
@@ -95,21 +95,23 @@ impl RerunArgs {
         &self,
         context: &Context,
         wasm: Vec<u8>,
+        contents: &Contents,
         scratch: &Path,
         settings: &Settings,
     ) -> anyhow::Result<Module> {
         let isolation = self.isolation.under(&NodePolicy::own_machine()?)?;
         let target = self.target.target();
         let module = context.home.engine(target)?.load(wasm);
-        // As a deterministic job is compiled that is resumed.
-        let form = Form::from((true, true, true));
-        let code = isolation.compiler.code(&module, target, form)?;
+        let request = CodeRequest::to_run_again(contents);
+        let code = isolation.compiler.code(&module, target, &request)?;
         let mounts = settings.mounts.iter().map(|mount| mount.host.as_path());
         let confinement = confinement(isolation.requirement, scratch, mounts);
         confinement.apply().map_err(NodeError::Confinement)?;
         let source = CodeSource::new(move |wanted| {
             let missing = || std::io::Error::from(std::io::ErrorKind::Unsupported);
-            Ok((wanted == form).then(|| code.clone()).ok_or_else(missing)?)
+            Ok((*wanted == request)
+                .then(|| code.clone())
+                .ok_or_else(missing)?)
         });
         let engine = Engine::new(EngineConfig {
             target,
