@@ -7,8 +7,8 @@ use std::io::Cursor;
 use sha2::{Digest as _, Sha256};
 use wasmtime::{Result, error::Context};
 use wherry_snapshot::{
-    Blob, Contents, Execution, Frame, FunctionRef, Global, Memory, Phase, Profile, Reader, Run,
-    Slot, Table, Value,
+    Blob, Contents, Digest, Execution, Frame, FunctionRef, Global, Memory, Phase, Profile, Reader,
+    Run, Slot, Table, Value,
 };
 use wherry_wasi::{Content, Location, Node, ObjectState, WasiState};
 
@@ -25,17 +25,30 @@ mod kind {
     pub(super) const WASI: u32 = 4;
     pub(super) const SETTINGS: u32 = 5;
     pub(super) const CHUNKS: u32 = 9;
+    pub(super) const BASES: u32 = 10;
     pub(super) const PROFILE: u32 = 11;
 }
 
-/// Makes another checkpoint of a valid one: one to three parts of its state are changed into
+/// Makes another checkpoint of a valid one that stands on its own: one to three parts of its state are changed into
 /// something that has the right form, and sometimes a byte of a section into any other.
 ///
 /// # Errors
 /// If the checkpoint is not valid.
 pub fn forge(checkpoint: &[u8], random: &mut Random) -> Result<Vec<u8>> {
+    let contents = Reader::open(Cursor::new(checkpoint))?.contents().clone();
+    forge_contents(checkpoint, contents, random)
+}
+
+/// The same of one that may build on others, and whose contents are known.
+///
+/// # Errors
+/// If the checkpoint is not valid.
+pub fn forge_contents(
+    checkpoint: &[u8],
+    mut contents: Contents,
+    random: &mut Random,
+) -> Result<Vec<u8>> {
     let mut file = File::of(checkpoint);
-    let mut contents = Reader::open(Cursor::new(checkpoint))?.contents().clone();
     for _ in 0..=random.below(3) {
         match random.below(8) {
             0..4 => execution(&mut contents.execution, random),
@@ -61,6 +74,17 @@ pub fn garble(checkpoint: &[u8], random: &mut Random) -> Result<Vec<u8>> {
     for _ in 0..=random.below(4) {
         file.flip(random);
     }
+    Ok(file.bytes())
+}
+
+/// Makes a delta name these files as those that it builds on.
+///
+/// # Errors
+/// If it is no delta.
+pub fn build_on(delta: &[u8], bases: &[Digest]) -> Result<Vec<u8>> {
+    let mut file = File::of(delta);
+    let section = file.0.get_mut(&kind::BASES);
+    section.context("it builds on nothing")?.1 = postcard::to_stdvec(bases)?;
     Ok(file.bytes())
 }
 

@@ -60,7 +60,7 @@ fn program(bytes: u64) -> String {
     )
 }
 
-/// The same heap in a native process, which says when it is there and then waits.
+/// The same heap in a native process, which says when it is there and then waits to be killed.
 fn be_native(bytes: usize) {
     let mut x: u64 = 0x9e37_79b9_7f4a_7c15;
     let heap: Vec<u64> = (0..bytes as u64 / 8)
@@ -73,8 +73,10 @@ fn be_native(bytes: usize) {
         .collect();
     println!("ready");
     let _ = std::io::stdout().flush();
-    let _ = std::io::stdin().read(&mut [0]);
-    black_box(heap);
+    loop {
+        std::thread::park();
+        black_box(&heap);
+    }
 }
 
 struct Bench {
@@ -264,8 +266,9 @@ fn criu_turn(criu: &str, bytes: u64) -> (Duration, Duration) {
 fn native(bytes: u64) -> Child {
     let mut command = Process::new(std::env::current_exe().expect("this program"));
     command.env(NATIVE, bytes.to_string());
-    let piped = command.stdin(Io::piped()).stdout(Io::piped());
-    let mut child = piped.spawn().expect("it starts");
+    // A file that somebody else goes on writing to could not be restored.
+    let command = command.stdin(Io::null()).stderr(Io::null());
+    let mut child = command.stdout(Io::piped()).spawn().expect("it starts");
     let mut line = String::new();
     let output = child.stdout.take().expect("piped");
     BufReader::new(output).read_line(&mut line).expect("ready");

@@ -7,15 +7,17 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use criterion::Criterion;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Config, Engine, Module};
-use wherry_instrument::{Options, instrument};
+use wherry_instrument::{Options, instrument, instrument_to_resume};
 
 mod asyncify;
+mod stack;
 
 const TURNS: usize = 7;
 
@@ -23,14 +25,16 @@ const TURNS: usize = 7;
 enum Way {
     Plain,
     Leaving,
-    Resumable,
+    Resumed,
+    ResumedAnywhere,
     Asyncify,
 }
 
-const WAYS: [(&str, Way); 4] = [
+const WAYS: [(&str, Way); 5] = [
     ("plain", Way::Plain),
     ("checkpointable", Way::Leaving),
-    ("resumed", Way::Resumable),
+    ("resumed", Way::Resumed),
+    ("resumed anywhere", Way::ResumedAnywhere),
     ("asyncify", Way::Asyncify),
 ];
 
@@ -41,6 +45,8 @@ const PROGRAMS: [&str; 3] = ["kernels/sqlite.wasm", "archive.wasm", "jsonsum.was
 struct Subject {
     name: String,
     modules: Vec<Vec<u8>>,
+    /// The functions on a stack of each.
+    stacks: Vec<BTreeSet<u32>>,
     asyncified: Vec<Vec<u8>>,
 }
 
@@ -48,6 +54,8 @@ impl Subject {
     fn new(name: &str, paths: &[PathBuf], asyncify: bool) -> wasmtime::Result<Self> {
         let modules = paths.iter().map(std::fs::read);
         let modules = modules.collect::<std::io::Result<Vec<_>>>()?;
+        let stacks = modules.iter().map(|wasm| stack::functions(wasm));
+        let stacks = stacks.collect::<wasmtime::Result<_>>()?;
         let mut asyncified = Vec::new();
         if asyncify {
             for wasm in &modules {
@@ -57,6 +65,7 @@ impl Subject {
         Ok(Self {
             name: name.to_owned(),
             modules,
+            stacks,
             asyncified,
         })
     }
@@ -68,8 +77,8 @@ impl Subject {
             _ => &self.modules,
         };
         let mut bytes = 0;
-        for wasm in modules {
-            let module = compile(engine, wasm, way)?;
+        for (wasm, stack) in modules.iter().zip(&self.stacks) {
+            let module = compile(engine, wasm, way, stack)?;
             bytes += module
                 .functions()
                 .map(|function| function.len)
@@ -79,18 +88,23 @@ impl Subject {
     }
 }
 
-fn compile(engine: &Engine, wasm: &[u8], way: Way) -> wasmtime::Result<Module> {
-    let resumable = match way {
-        Way::Plain | Way::Asyncify => return Module::from_binary(engine, wasm),
-        Way::Leaving => false,
-        Way::Resumable => true,
-    };
+fn compile(
+    engine: &Engine,
+    wasm: &[u8],
+    way: Way,
+    stack: &BTreeSet<u32>,
+) -> wasmtime::Result<Module> {
     let options = Options {
-        resumable,
+        resumable: way == Way::ResumedAnywhere,
         unroll: true,
         ..Options::default()
     };
-    Module::from_binary(engine, &instrument(wasm, &options)?.wasm)
+    let instrumented = match way {
+        Way::Plain | Way::Asyncify => return Module::from_binary(engine, wasm),
+        Way::Leaving | Way::ResumedAnywhere => instrument(wasm, &options)?,
+        Way::Resumed => instrument_to_resume(wasm, &options, stack)?,
+    };
+    Module::from_binary(engine, &instrumented.wasm)
 }
 
 fn main() -> wasmtime::Result<()> {
