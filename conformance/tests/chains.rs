@@ -257,7 +257,7 @@ fn forged_chains_are_refused_or_restored_as_they_say() -> Result<()> {
     );
     let (mut refused, mut resumed) = (0, 0);
     for seed in first..first + count {
-        let mut attack = || -> Result<bool> {
+        let attack = || -> Result<bool> {
             let random = &mut Random::new(seed);
             let (mut found, mut bases) = (chain.found()?, chain.digests()?);
             bases.pop();
