@@ -82,7 +82,26 @@ impl Session {
 
     /// Stores a manifest under a tag or its digest. Says whether the registry made it a referrer
     /// of the manifest that it is about.
+    ///
+    /// docker-registry reads what it stores to check its digest, and finds something else when
+    /// another client stores the same at the same moment: that passes.
     pub(crate) async fn put_manifest(
+        &self,
+        tag_or_digest: &str,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Result<bool, RegistryError> {
+        let mut tries = self.tries();
+        loop {
+            let done = self.try_to_put(tag_or_digest, media_type, bytes).await;
+            match &done {
+                Err(error) if error.doubts_the_digest() && tries.again(None).await => {}
+                _ => return done,
+            }
+        }
+    }
+
+    async fn try_to_put(
         &self,
         tag_or_digest: &str,
         media_type: &str,

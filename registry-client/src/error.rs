@@ -171,6 +171,11 @@ impl RegistryError {
         }
     }
 
+    /// Whether the registry says that what it was sent has another digest.
+    pub(crate) fn doubts_the_digest(&self) -> bool {
+        matches!(self, Self::Refused { status: 400, message, .. } if message.contains("DIGEST_INVALID"))
+    }
+
     /// How long the registry wants us to wait before we try again.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
