@@ -30,20 +30,13 @@ enum How {
     Require,
 }
 
-/// What holds for a job.
-#[derive(Clone, Debug)]
-pub(crate) struct Isolation {
-    pub(crate) requirement: Requirement,
-    pub(crate) compiler: Compiler,
-}
-
 impl IsolationArgs {
-    /// What holds under `node`: whoever starts a job can ask for more than the policy does, and
-    /// not for less.
-    pub(crate) fn under(&self, node: &NodePolicy) -> anyhow::Result<Isolation> {
+    /// The compiler under `node`, and with it what must confine a job: whoever starts one can ask
+    /// for more than the policy does, and not for less.
+    pub(crate) fn under(&self, node: &NodePolicy) -> anyhow::Result<Compiler> {
         let policy = &node.policy.isolation;
-        let required: Vec<Facility> = policy.require.clone();
-        let requirement = match self.isolation {
+        let required = policy.require.clone();
+        let isolation = match self.isolation {
             Some(How::Off) if required.is_empty() => Requirement::Off,
             Some(How::Off) => {
                 let message = "the policy wants jobs to be confined, and --isolation off does not";
@@ -64,13 +57,6 @@ impl IsolationArgs {
             cpu_time: policy.compile_time.unwrap_or(default.cpu_time),
             memory_bytes: policy.compile_memory.unwrap_or(default.memory_bytes),
         };
-        let compiler = Compiler {
-            isolation: requirement.clone(),
-            limits,
-        };
-        Ok(Isolation {
-            requirement,
-            compiler,
-        })
+        Ok(Compiler { isolation, limits })
     }
 }

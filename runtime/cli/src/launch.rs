@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use std::io::IsTerminal;
 use wherry_engine::{Key, Limits, Module, Reason, Target, Usage};
 use wherry_node::{
-    ActiveJob, Assignment, ControlSocket, Ending, Event, JobFiles, JobProcess, Plan, Questions,
-    Record, Retention, Start, State,
+    ActiveJob, Assignment, Compiler, ControlSocket, Ending, Event, JobFiles, JobProcess, Plan,
+    Questions, Record, Retention, Start, State,
 };
 use wherry_packager::{DataLayer, LentData, parse_bytes, parse_duration};
 use wherry_policy::{Amounts, Item};
@@ -24,7 +24,6 @@ use crate::commands::Context;
 use crate::events::Events;
 use crate::eviction::Eviction;
 use crate::failure::{Refusal, message, warn};
-use crate::isolation::Isolation;
 use crate::key::KeyArgs;
 use crate::policy::NodePolicy;
 use crate::receipts::Receipts;
@@ -107,7 +106,8 @@ pub(crate) struct Lent {
     /// Whether a program that uses a GPU is started without one if there is none for it.
     pub(crate) gpu_optional: bool,
     pub(crate) target: Target,
-    pub(crate) isolation: Isolation,
+    /// What compiles for it, and is confined as it is.
+    pub(crate) compiler: Compiler,
 }
 
 /// What a job may use.
@@ -293,7 +293,6 @@ impl Launch {
         let mut mounts = record.mounts.clone();
         mounts.extend(data::records(&self.data.borrow()));
         let assignment = Assignment {
-            isolation: lent.isolation.requirement,
             target: lent.target,
             start,
             mounts,
@@ -311,7 +310,7 @@ impl Launch {
             checkpoint,
             ..streams::open(&record.streams, used)?
         };
-        let (key, compiler) = (self.key.as_ref(), &lent.isolation.compiler);
+        let (key, compiler) = (self.key.as_ref(), &lent.compiler);
         Ok(JobProcess::start(
             active, module, assignment, &files, key, compiler,
         )?)
@@ -395,8 +394,7 @@ fn observe(json: bool, events: &Events, event: &Event) {
             events.emit("checkpointed", value);
         }
         Event::CheckpointFailed(error) => {
-            let message = error;
-            events.emit("checkpoint-failed", json!({ "message": message }));
+            events.emit("checkpoint-failed", json!({ "message": error }));
             warn(format!(
                 "no checkpoint was written, the job goes on: {error}"
             ));

@@ -6,9 +6,8 @@
 //! name, and so is one that the job went back behind: their numbers are free again.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -135,17 +134,6 @@ pub fn state_name(state: &Digest, key: Option<&Key>) -> String {
 /// The file of a job's own checkpoint with this number.
 pub(crate) fn own(directory: &Path, sequence: u64) -> PathBuf {
     directory.join(DIRECTORY).join(sequence.to_string())
-}
-
-/// The directory of a job's own checkpoints, made if it is missing.
-pub(crate) fn make_directory(directory: &Path) -> Result<(), Error> {
-    let path = directory.join(DIRECTORY);
-    match DirBuilder::new().mode(0o700).create(&path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
-        made => made.map_err(Error::io("create", &path))?,
-    }
-    // What is written into it outlives a power failure only if it does.
-    sync_directory(directory)
 }
 
 /// The names in a directory are on the disk.

@@ -42,8 +42,8 @@ pub use error::Error;
 pub use gc::{Finding, Leftover};
 pub use node_key::{node_key, node_public_key};
 pub use process::{
-    Assignment, Compiler, CompilerLimits, Failure, JobFiles, JobProcess, Questions, Start,
-    probe_isolation, serve,
+    Assignment, Compiler, CompilerLimits, Failure, ITSELF, JobFiles, JobProcess, Questions, Start,
+    probe_isolation, serve, to_run_again,
 };
 pub use protocol::{Answer, Question};
 pub use receipt::{Lineage, PREDICATE, Point, Receipt, ReceiptError, RunEnd};

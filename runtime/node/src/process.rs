@@ -12,12 +12,13 @@ mod channel;
 mod compiler;
 mod confines;
 mod failure;
+mod keep;
 mod message;
 mod probe;
 mod questions;
 mod work;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
@@ -26,13 +27,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 
-use wherry_engine::{CodeRequest, Key, Module, write_atomically};
+use wherry_engine::{CodeRequest, Key, Module};
 use wherry_sandbox::{Cgroup, CgroupLimits, Report, Requirement, pass_on};
 
 pub use assignment::{Assignment, Start};
 pub use compiler::Compiler;
-pub use confines::CompilerLimits;
+pub use confines::{CompilerLimits, to_run_again};
 pub use failure::Failure;
+pub(crate) use keep::NAME as OUTGOING_NAME;
 pub use probe::probe_isolation;
 pub use questions::Questions;
 
@@ -40,11 +42,10 @@ use self::assignment::Descriptors;
 use self::channel::{receive, send};
 use self::confines::{DRIVER_VARIABLES, memory, of_job};
 use self::message::{First, Order, Word};
-use crate::checkpoints::sync_directory;
-use crate::{ActiveJob, ControlSocket, Ending, Error, Event};
+use crate::{ActiveJob, Checkpointed, ControlSocket, Ending, Error, Event};
 
 /// This program, even if its file has been replaced since.
-const ITSELF: &str = "/proc/self/exe";
+pub const ITSELF: &str = "/proc/self/exe";
 
 /// Threads of a job's process: the program's, those that write checkpoints, and a driver's.
 const THREADS: u64 = 512;
@@ -108,8 +109,8 @@ struct Side {
     stream: UnixStream,
     module: Module,
     compiler: Compiler,
-    directory: PathBuf,
     checkpoint_to: Option<PathBuf>,
+    keep_scratch: bool,
     target: wherry_engine::Target,
     memory: Option<u64>,
     /// After the child, which has to be gone when it goes.
@@ -117,7 +118,8 @@ struct Side {
 }
 
 impl JobProcess {
-    /// Starts a process for a job, and waits until it is ready to run it.
+    /// Starts a process for a job, which is confined as the compiler is, and waits until it is
+    /// ready to run it.
     ///
     /// # Errors
     /// The job cannot begin; [`Error::Failed`] has what its process says of that.
@@ -129,15 +131,12 @@ impl JobProcess {
         key: Option<&Key>,
         compiler: &Compiler,
     ) -> Result<Self, Error> {
-        let failed = |source| Error::Process {
-            name: work::NAME,
-            source,
-        };
         let lock = active.lock_process()?;
-        let (stream, theirs) = UnixStream::pair().map_err(failed)?;
+        active.make_room()?;
+        let (stream, theirs) = UnixStream::pair().map_err(local)?;
         let number = |file: &Option<File>| file.as_ref().map(AsRawFd::as_raw_fd);
         let first = First {
-            confinement: of_job(active.directory(), &assignment),
+            confinement: of_job(active.directory(), &assignment, &compiler.isolation),
             directory: active.directory().to_owned(),
             descriptors: Descriptors {
                 lock: lock.as_raw_fd(),
@@ -147,26 +146,24 @@ impl JobProcess {
             },
             assignment,
         };
-        let (cgroup, findings) = Cgroup::create(
-            &active.record.id,
-            &CgroupLimits {
-                memory_bytes: memory(&first.assignment),
-                threads: THREADS,
-                cores: first.assignment.cores,
-                parent: None,
-            },
-        );
-        let child = spawn(&theirs, &lock, files).map_err(failed)?;
+        let limits = CgroupLimits {
+            memory_bytes: memory(&first.assignment),
+            threads: THREADS,
+            cores: first.assignment.cores,
+            parent: None,
+        };
+        let (cgroup, findings) = Cgroup::create(&active.record.id, &limits);
+        let child = spawn(&theirs, &lock, files).map_err(local)?;
         let mut process = JobProcess {
             side: Side {
                 child,
                 stream,
                 module: module.clone(),
                 compiler: compiler.clone(),
-                directory: first.directory.clone(),
                 checkpoint_to: first.assignment.plan.checkpoint_to.clone(),
+                keep_scratch: first.assignment.keep_scratch,
                 target: first.assignment.target,
-                memory: memory(&first.assignment),
+                memory: limits.memory_bytes,
                 cgroup,
             },
             isolation: Report::default(),
@@ -197,10 +194,7 @@ impl JobProcess {
         loop {
             match self.side.next()? {
                 Some(Word::Confined(report)) => {
-                    report
-                        .findings
-                        .into_iter()
-                        .for_each(|one| self.isolation.note(one));
+                    self.isolation.extend(report.findings);
                     self.check()?;
                 }
                 Some(Word::NeedCode(request)) => {
@@ -236,7 +230,7 @@ impl JobProcess {
     /// died. The job's previous checkpoint is as it was.
     pub fn run(
         self,
-        active: ActiveJob,
+        mut active: ActiveJob,
         socket: ControlSocket,
         questions: &Questions,
         observe: &mut dyn FnMut(&Event),
@@ -245,9 +239,9 @@ impl JobProcess {
         let ending = side
             .stream
             .try_clone()
-            .and_then(|stream| questions.run(stream))
+            .and_then(|stream| questions.run(stream, active.record.used))
             .map_err(local)
-            .and_then(|()| side.follow(questions, observe));
+            .and_then(|()| side.follow(&mut active, questions, observe));
         // Without the process, and without the lock: who hears that a job is suspended may resume
         // it at once.
         drop(side);
@@ -283,57 +277,49 @@ impl Side {
     /// Until the process has nothing more to say.
     fn follow(
         &mut self,
+        active: &mut ActiveJob,
         questions: &Questions,
         observe: &mut dyn FnMut(&Event),
     ) -> Result<Ending, Error> {
-        let mut ending = None;
-        let mut is_durable = false;
         while let Some(word) = self.next()? {
             match word {
-                Word::Event(event) => {
-                    // A checkpoint outlives a power failure only if the job's directory does, whose
-                    // name its process cannot see to.
-                    if matches!(event, Event::Checkpointed(_)) && !is_durable {
-                        sync_directory(self.directory.parent().unwrap_or(&self.directory))?;
-                        is_durable = true;
-                    }
-                    observe(&event);
-                }
+                Word::Event(event) => observe(&event),
                 Word::Answer(id, answer) => questions.answered(id, answer),
                 Word::NeedCode(request) => {
                     let code = self.code(&request)?;
                     questions.send(&Order::Code, &code).map_err(local)?;
                 }
-                Word::Deliver(from, to) => {
-                    let done = self.deliver(questions, &from, &to);
-                    let order = Order::Delivered(done.map_err(Into::into));
+                Word::Written(done) => {
+                    let noted = self.written(active, &done, questions, observe);
+                    let order = Order::Noted(noted.map_err(Into::into));
                     questions.send(&order, &[]).map_err(local)?;
                 }
-                Word::Ended(how) => ending = Some(Ok(how)),
-                Word::Failed(failure) => ending = Some(Err(Error::Failed(failure))),
+                Word::Ended(ended) => return active.conclude(ended, self.keep_scratch),
+                Word::Failed(failure) => return Err(Error::Failed(failure)),
                 Word::Confined(_) | Word::Ready { .. } => {}
             }
-            if ending.is_some() {
-                break;
-            }
         }
-        ending.unwrap_or_else(|| Err(self.died()))
+        Err(self.died())
     }
 
-    /// Brings a checkpoint to where somebody wants it, and nothing else to nowhere else.
-    fn deliver(&self, questions: &Questions, from: &Path, to: &Path) -> io::Result<()> {
-        let wanted = self.checkpoint_to.as_deref() == Some(to) || questions.wants(to);
-        let is_own = from.parent() == Some(&self.directory);
-        if !wanted || !is_own || !fs::symlink_metadata(from)?.is_file() {
-            return Err(io::ErrorKind::PermissionDenied.into());
+    fn written(
+        &self,
+        active: &mut ActiveJob,
+        done: &Checkpointed,
+        questions: &Questions,
+        observe: &mut dyn FnMut(&Event),
+    ) -> io::Result<()> {
+        let wants =
+            |path: &Path| self.checkpoint_to.as_deref() == Some(path) || questions.wants(path);
+        let not_deleted = active.written(done, wants).map_err(|error| match error {
+            Error::Io { source, .. } => source,
+            error => io::Error::other(error),
+        })?;
+        observe(&Event::Checkpointed(done.clone()));
+        if let Some(error) = not_deleted {
+            observe(&Event::NotDeleted(error.to_string()));
         }
-        // Both are on the disk when they have their names.
-        match fs::rename(from, to) {
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy(from, to)?,
-            renamed => renamed?,
-        }
-        let directory = to.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+        Ok(())
     }
 
     /// The process has gone without a word.
@@ -388,14 +374,6 @@ fn spawn(channel: &UnixStream, lock: &File, files: &JobFiles) -> io::Result<Chil
     descriptors.extend(files.map(AsFd::as_fd));
     pass_on(&mut command, &descriptors);
     command.spawn()
-}
-
-/// For another file system.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let mut source = File::open(from)?;
-    let copied = write_atomically(to, |file| Ok(io::copy(&mut source, file)?));
-    copied.map_err(io::Error::other)?;
-    fs::remove_file(from)
 }
 
 /// How a process ended that should not have.

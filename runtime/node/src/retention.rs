@@ -128,12 +128,6 @@ impl fmt::Display for Why {
 }
 
 impl ActiveJob {
-    /// The file for the job's own checkpoint with this number. There is none yet.
-    pub(crate) fn own_checkpoint(&self, sequence: u64) -> Result<PathBuf, Error> {
-        checkpoints::make_directory(self.directory())?;
-        Ok(checkpoints::own(self.directory(), sequence))
-    }
-
     /// Notes a checkpoint that is on the disk. Returns those that the job keeps no longer, and
     /// which are to be deleted now.
     pub(crate) fn keep(&mut self, done: Checkpointed) -> Result<Vec<Checkpoint>, Error> {

@@ -15,7 +15,7 @@ use crate::{Error, Record, State, Status};
 pub(crate) const RECORD: &str = "job.json";
 pub(crate) const SOCKET: &str = "control.sock";
 pub(crate) const SCRATCH: &str = "scratch";
-/// A checkpoint on its way to where the user wants it.
+/// The directory of a checkpoint on its way to where the user wants it.
 pub(crate) const OUTGOING: &str = "outgoing";
 
 /// Larger than the record of a job with all the arguments that the system lets pass.
@@ -218,22 +218,7 @@ impl ActiveJob {
     pub(crate) fn lock_process(&self) -> Result<File, Error> {
         let lock = open_lock(&self.directory, PROCESS_LOCK)?;
         lock.lock().map_err(Error::io("lock", &self.directory))?;
-        // What the other one has not delivered, nobody waits for.
-        let outgoing = self.directory.join(OUTGOING);
-        ignore_missing(fs::remove_file(&outgoing)).map_err(Error::io("remove", &outgoing))?;
         Ok(lock)
-    }
-
-    /// The job, in the process that runs it, which has got its `lock` for that.
-    ///
-    /// # Errors
-    /// Its record cannot be read.
-    pub(crate) fn take_over(directory: PathBuf, lock: File) -> Result<Self, Error> {
-        Ok(ActiveJob {
-            record: read_record(&directory)?,
-            directory,
-            _lock: lock,
-        })
     }
 
     /// The job's directory.

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use wherry_engine::{Job, Outcome, Reason, Trap};
 
-use crate::record::now;
 use crate::requests::{CheckpointRequest, Requests};
 use crate::writing::{Background, Pause, Shared};
-use crate::{ActiveJob, Answer, Checkpointed, End, Error, Status, Used};
+use crate::{Answer, Checkpointed, Error, Used};
 
 /// The shortest time from one regular checkpoint to the next.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -70,30 +69,42 @@ pub(crate) trait Observer: Sync {
     /// Is told what happens.
     fn observe(&self, event: Event);
 
-    /// Brings the file `from`, which is in the job's directory, to where the user wants it.
-    fn deliver(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Notes a checkpoint that was written: to its own place in the job's directory, or to the one
+    /// for what is to go elsewhere, from where it is brought there.
+    fn written(&self, done: &Checkpointed) -> io::Result<()>;
 }
 
-/// Runs `job` until it ends or is suspended. `keep` its scratch directory when it has ended.
-///
-/// # Errors
-/// The engine fails, or a checkpoint that was to end the run cannot be written. The job's
-/// previous checkpoint is as it was.
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// How it ended.
+    ///
+    /// # Errors
+    /// The engine fails, or a checkpoint that was to end the run cannot be written. The job's
+    /// previous checkpoint is as it was.
+    pub(crate) ending: Result<Ending, Error>,
+    /// Why the job can go on from a checkpoint although the run failed.
+    pub(crate) suspended: Option<String>,
+    /// What the job has used.
+    pub(crate) used: Used,
+}
+
+/// Runs `job`, whose directory is `directory`, until it ends or is suspended. `before` is what was
+/// noted of what it has used.
 pub(crate) fn supervise(
     job: Job,
-    active: ActiveJob,
+    directory: &Path,
+    before: Option<Used>,
     requests: &Requests,
     plan: Plan,
-    keep: bool,
     observer: &dyn Observer,
-) -> Result<Ending, Error> {
+) -> Run {
     let _timer = plan
         .after
         .map(|after| Timer::start(after, plan.go_on || plan.periodic, requests));
-    let before = active.record.used;
     let outputs = plan.outputs.clone();
-    let shared = Shared::new(active, observer, outputs.clone());
-    let (ending, suspenders, used) = thread::scope(|scope| {
+    let shared = Shared::new(directory, observer, outputs.clone());
+    let (run, suspenders) = thread::scope(|scope| {
         let mut supervisor = Supervisor {
             job,
             scope,
@@ -102,18 +113,19 @@ pub(crate) fn supervise(
             plan,
             background: None,
             suspenders: Vec::new(),
+            suspended: None,
         };
         let ending = supervisor.run();
         supervisor.finish_background();
-        let used = Used::of(&mut supervisor.job, before);
-        (ending, supervisor.suspenders, used)
+        let run = Run {
+            ending: sync(&outputs).and(ending),
+            suspended: supervisor.suspended,
+            used: Used::of(&mut supervisor.job, before),
+        };
+        (run, supervisor.suspenders)
     });
-    let mut active = shared.into_active();
-    active.record.used = Some(used);
-    let ending = conclude(active, ending, &outputs, keep);
-    // Only now, without the lock: who hears that a job is suspended may resume it at once.
-    answer(requests, suspenders, &ending);
-    ending
+    answer(requests, suspenders, &run.ending);
+    run
 }
 
 struct Supervisor<'scope, 'env, 'observer> {
@@ -126,6 +138,8 @@ struct Supervisor<'scope, 'env, 'observer> {
     background: Option<Background<'scope>>,
     /// Who asked for the checkpoint that suspends the job.
     suspenders: Vec<(Sender<Answer>, Checkpointed)>,
+    /// Why the job can go on from a checkpoint although the run fails.
+    suspended: Option<String>,
 }
 
 /// The requests that one file serves: the user's, or none if it is the job's own.
@@ -140,8 +154,7 @@ impl Supervisor<'_, '_, '_> {
                 Outcome::Trapped(trap) => return Ok(Ending::Trapped(trap)),
                 Outcome::Stopped(Reason::Killed) => {
                     self.finish_background();
-                    let active = self.shared.active();
-                    return Ok(Ending::Killed(active.record.last_checkpoint().cloned()));
+                    return Ok(Ending::Killed(None));
                 }
                 Outcome::Stopped(reason) => {
                     if let Some(checkpoint) = self.stopped(reason)? {
@@ -287,48 +300,10 @@ impl Supervisor<'_, '_, '_> {
         }
         if let Ok(own) = self.write(None, stopped) {
             let reason = format!("the checkpoint went to {} instead", own.path.display());
-            suspend(&mut self.shared.active(), &reason)?;
+            self.suspended = Some(reason);
         }
         Err(error)
     }
-}
-
-fn suspend(active: &mut ActiveJob, reason: &str) -> Result<(), Error> {
-    active.record.status = Status::Suspended {
-        at: now(),
-        reason: reason.to_owned(),
-    };
-    active.save(true)
-}
-
-/// Notes how the run ended, and gives the job free.
-fn conclude(
-    mut active: ActiveJob,
-    ending: Result<Ending, Error>,
-    outputs: &[Arc<File>],
-    keep: bool,
-) -> Result<Ending, Error> {
-    sync(outputs)?;
-    match &ending {
-        Ok(Ending::Suspended(reason, _)) => suspend(&mut active, &reason.to_string())?,
-        Ok(Ending::Exited(code)) => {
-            // First the end: a job that is killed in between is not run again.
-            active.end(End::Exited(*code))?;
-            active.remove_checkpoints()?;
-            active.save(false)?;
-        }
-        Ok(Ending::Trapped(trap)) => active.end(End::Trapped(trap.message.clone()))?,
-        Ok(Ending::Killed(_)) => active.end(End::Killed)?,
-        // It was suspended after all.
-        Err(_) if matches!(active.record.status, Status::Suspended { .. }) => {}
-        Err(error) => active.end(End::Failed(error.to_string()))?,
-    }
-    // A checkpoint has its own copy of the files.
-    let suspended = matches!(ending, Ok(Ending::Suspended(..)));
-    if suspended || !keep {
-        active.remove_scratch()?;
-    }
-    ending
 }
 
 /// What the job wrote is on the disk.

@@ -9,40 +9,32 @@ use std::time::{Duration, Instant};
 use wherry_engine::{Capture, Checkpoint, Job, NewFile};
 use wherry_snapshot::Key;
 
+use crate::checkpoints;
+use crate::process::OUTGOING_NAME as NAME;
 use crate::record::now;
 use crate::requests::{CheckpointRequest, Requests};
-use crate::retention::delete;
 use crate::store::OUTGOING;
 use crate::supervisor::{Observer, sync};
-use crate::{ActiveJob, Answer, Checkpointed, Error, Event, Form, state_name};
+use crate::{Answer, Checkpointed, Error, Event, Form, state_name};
 
 /// What both the supervisor and who writes in the background work on.
 pub(crate) struct Shared<'a> {
-    active: Mutex<ActiveJob>,
+    directory: &'a Path,
     observer: &'a dyn Observer,
     outputs: Vec<Arc<File>>,
 }
 
 impl<'a> Shared<'a> {
     pub(crate) fn new(
-        active: ActiveJob,
+        directory: &'a Path,
         observer: &'a dyn Observer,
         outputs: Vec<Arc<File>>,
     ) -> Self {
         Shared {
-            active: Mutex::new(active),
+            directory,
             observer,
             outputs,
         }
-    }
-
-    pub(crate) fn active(&self) -> MutexGuard<'_, ActiveJob> {
-        lock(&self.active)
-    }
-
-    pub(crate) fn into_active(self) -> ActiveJob {
-        let active = self.active.into_inner();
-        active.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Captures the stopped job, to be written to the user's file `to`, which is replaced, or
@@ -51,7 +43,7 @@ impl<'a> Shared<'a> {
     pub(crate) fn capture(&self, job: &mut Job, to: Option<PathBuf>) -> Result<Captured, Error> {
         let is_own = to.is_none();
         let sequence = job.sequence().saturating_add(1);
-        let path = to.map_or_else(|| self.active().own_checkpoint(sequence), Ok)?;
+        let path = to.unwrap_or_else(|| checkpoints::own(self.directory, sequence));
         let refused = |source| Error::Checkpoint {
             path: path.clone(),
             source,
@@ -59,7 +51,7 @@ impl<'a> Shared<'a> {
         let (extent, file) = if is_own {
             (wherry_engine::Extent::Delta, NewFile::anew(&path))
         } else {
-            let outgoing = self.active().directory().join(OUTGOING);
+            let outgoing = self.directory.join(OUTGOING).join(NAME);
             (wherry_engine::Extent::Full, NewFile::replacing(&outgoing))
         };
         let file = file.map_err(refused)?;
@@ -73,38 +65,20 @@ impl<'a> Shared<'a> {
         })
     }
 
-    /// Notes a checkpoint that is on the disk, and deletes those that it makes superfluous.
-    fn note(&self, done: &Checkpointed) -> Result<(), Error> {
-        let of_no_use = self.active().keep(done.clone())?;
-        self.observer.observe(Event::Checkpointed(done.clone()));
-        if let Err(error) = delete(&of_no_use) {
-            self.observer.observe(Event::NotDeleted(error.to_string()));
-        }
-        Ok(())
-    }
-
     /// Writes a checkpoint, and notes it.
     pub(crate) fn write(&self, captured: Captured, pause: Pause) -> Result<Written, Error> {
         // A checkpoint says how much output there is.
         sync(&self.outputs)?;
         let written = captured.write(pause)?;
-        if !written.is_own {
-            self.deliver(&written.done.path)?;
-        }
-        self.note(&written.done)?;
-        Ok(written)
-    }
-
-    /// Has a checkpoint brought out of the job's directory.
-    fn deliver(&self, to: &Path) -> Result<(), Error> {
-        let from = self.active().directory().join(OUTGOING);
-        self.observer.deliver(&from, to).map_err(|source| {
-            let path = to.to_owned();
+        let noted = self.observer.written(&written.done);
+        noted.map_err(|source| {
+            let path = written.done.path.clone();
             Error::Checkpoint {
                 path: path.clone(),
                 source: wherry_engine::Error::File { path, source },
             }
-        })
+        })?;
+        Ok(written)
     }
 
     /// Tells that a checkpoint could not be written.
@@ -261,7 +235,8 @@ impl<'scope> Background<'scope> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// A panic of another thread leaves nothing half done that a mutex here protects.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

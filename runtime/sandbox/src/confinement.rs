@@ -135,9 +135,7 @@ impl Confinement {
         }
         report.note(Finding::new(Facility::Process, State::Active, "its own"));
         report.note(self.limits.apply());
-        namespaces::enter()
-            .into_iter()
-            .for_each(|finding| report.note(finding));
+        report.extend(namespaces::enter());
         report.note(capabilities::drop_all());
         capabilities::stay_dumpable();
         // Whoever changes what it may do outlives its supervisor again.

@@ -203,6 +203,11 @@ impl Report {
         self.findings.sort_by_key(|finding| finding.facility);
     }
 
+    /// Adds findings, in the place of what was known of their facilities.
+    pub fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        findings.into_iter().for_each(|finding| self.note(finding));
+    }
+
     /// How much of a facility is in use.
     #[must_use]
     pub fn state(&self, facility: Facility) -> State {

@@ -242,7 +242,7 @@ impl Resume {
             gpu: node.lend_gpu(gpu.as_ref(), &grant),
             gpu_optional: false,
             target,
-            isolation: self.isolation.under(&node)?,
+            compiler: self.isolation.under(&node)?,
         };
         let module = context.home.engine(target)?.load(wasm.clone());
         let start = Start::Checkpoint {

@@ -191,7 +191,7 @@ impl Run {
             gpu: node.lend_gpu(record.gpu.as_ref(), &grant),
             gpu_optional: self.gpu.is_optional(&runnable.config),
             target,
-            isolation: self.isolation.under(&node)?,
+            compiler: self.isolation.under(&node)?,
         };
         let module = context.home.engine(target)?.load(runnable.wasm);
         if self.scratch.is_none() && !module.uses_paths() {

@@ -5,15 +5,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use wherry_engine::{Command, Limits, Target};
-use wherry_sandbox::Requirement;
 
 use crate::{MountRecord, Plan};
 
 /// What the process of a job is told to do. What it has open it gets besides.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Assignment {
-    /// What must confine it.
-    pub isolation: Requirement,
     /// What the module is compiled for.
     pub target: Target,
     /// How the job begins.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use wherry_sandbox::{Access, Confinement, Devices, Grant, Limits, Requirement, Role};
 
 use super::assignment::Assignment;
+use crate::store::OUTGOING;
+use crate::{MountRecord, checkpoints};
 
 /// Descriptors that a job's program, its host and a driver may have open together.
 const DESCRIPTORS: u64 = 4096;
@@ -32,13 +34,49 @@ impl Default for CompilerLimits {
     }
 }
 
-/// For the process of a job: its directory, what it is lent, and a GPU's driver.
-pub(super) fn of_job(directory: &Path, assignment: &Assignment) -> Confinement {
+/// For the process of a job: its files, its checkpoints, what it is lent, and a GPU's driver. Its
+/// record is out of its reach: that says what it is lent when it goes on.
+pub(super) fn of_job(
+    directory: &Path,
+    assignment: &Assignment,
+    isolation: &Requirement,
+) -> Confinement {
+    let scratch = assignment.scratch.iter().map(|(host, _)| host.clone());
+    let others = [OUTGOING, checkpoints::DIRECTORY].map(|name| directory.join(name));
+    let own: Vec<_> = scratch.chain(others).collect();
+    let mounts = &assignment.mounts;
+    let mut confinement = of_program(&own, mounts, isolation, std::process::id());
+    confinement.limits.memory_bytes = memory(assignment);
+    if assignment.gpu.is_some() {
+        confinement.devices = Devices::Gpu { grants: gpu() };
+    }
+    confinement
+}
+
+/// For a process that runs a segment of a job again, with files of its own in `scratch`, and does
+/// not outlive `supervisor`.
+#[must_use]
+pub fn to_run_again(
+    scratch: &Path,
+    mounts: &[MountRecord],
+    isolation: &Requirement,
+    supervisor: u32,
+) -> Confinement {
+    of_program(&[scratch.to_owned()], mounts, isolation, supervisor)
+}
+
+/// For a process that runs a program with directories of its `own`.
+fn of_program(
+    own: &[PathBuf],
+    mounts: &[MountRecord],
+    isolation: &Requirement,
+    supervisor: u32,
+) -> Confinement {
     let grant = |path: &Path, access| Grant {
         path: path.to_owned(),
         access,
     };
-    let lent = assignment.mounts.iter().map(|mount| {
+    let lent = mounts.iter().map(|mount| {
         let access = if mount.read_only {
             Access::Read
         } else {
@@ -46,8 +84,8 @@ pub(super) fn of_job(directory: &Path, assignment: &Assignment) -> Confinement {
         };
         grant(&mount.host, access)
     });
-    let own = [
-        grant(directory, Access::ReadWrite),
+    let own = own.iter().map(|path| grant(path, Access::ReadWrite));
+    let system = [
         // Which pages were written since the last checkpoint.
         grant(Path::new("/proc/self"), Access::Read),
         // The seed of the program's random numbers.
@@ -55,19 +93,16 @@ pub(super) fn of_job(directory: &Path, assignment: &Assignment) -> Confinement {
     ];
     Confinement {
         role: Role::Job,
-        grants: own.into_iter().chain(lent).collect(),
+        grants: own.chain(system).chain(lent).collect(),
         limits: Limits {
             descriptors: DESCRIPTORS,
-            memory_bytes: memory(assignment),
+            memory_bytes: None,
             cpu_time: None,
             file_bytes: None,
         },
-        devices: match &assignment.gpu {
-            Some(_) => Devices::Gpu { grants: gpu() },
-            None => Devices::None,
-        },
-        requirement: assignment.isolation.clone(),
-        supervisor: Some(std::process::id()),
+        devices: Devices::None,
+        requirement: isolation.clone(),
+        supervisor: Some(supervisor),
     }
 }
 

@@ -10,7 +10,7 @@ use wherry_sandbox::{Confinement, Report};
 
 use super::assignment::{Assignment, Descriptors};
 use super::failure::Failure;
-use crate::{Answer, Ending, Event, Question};
+use crate::{Answer, Checkpointed, Ending, Event, Question, Used};
 
 /// The first message to the process of a job. The key of its checkpoints goes with it, and then
 /// the module.
@@ -29,12 +29,12 @@ pub(super) enum Order {
     Module,
     /// The compiled form that was asked for goes with it.
     Code,
-    /// Run the job.
-    Run,
+    /// Run the job, of which this was noted.
+    Run(Option<Used>),
     /// Somebody asks something of the job.
     Ask(u64, Question),
-    /// A checkpoint is where it was to go, or not.
-    Delivered(Result<(), Undelivered>),
+    /// A checkpoint is noted, or not.
+    Noted(Result<(), SystemError>),
 }
 
 /// From the process of a job.
@@ -55,30 +55,39 @@ pub(super) enum Word {
     Event(Event),
     /// The job's answer to a question.
     Answer(u64, Answer),
-    /// A checkpoint of this name in the job's directory is to go there.
-    Deliver(PathBuf, PathBuf),
+    /// A checkpoint is on the disk, and to be noted.
+    Written(Checkpointed),
     /// The job has ended, or is suspended.
-    Ended(Ending),
+    Ended(Ended),
 }
 
-/// Why a checkpoint is not where it was to go.
+/// What came of a run, as the process tells it that ran the job.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Undelivered {
+pub(super) struct Ended {
+    pub(super) ending: Result<Ending, Failure>,
+    /// Why the job can go on from a checkpoint although the run failed.
+    pub(super) suspended: Option<String>,
+    pub(super) used: Used,
+}
+
+/// What the system said to another process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SystemError {
     errno: Option<i32>,
     message: String,
 }
 
-impl From<io::Error> for Undelivered {
+impl From<io::Error> for SystemError {
     fn from(error: io::Error) -> Self {
-        Undelivered {
+        SystemError {
             errno: error.raw_os_error(),
             message: error.to_string(),
         }
     }
 }
 
-impl From<Undelivered> for io::Error {
-    fn from(error: Undelivered) -> Self {
+impl From<SystemError> for io::Error {
+    fn from(error: SystemError) -> Self {
         match error.errno {
             Some(errno) => io::Error::from_raw_os_error(errno),
             None => io::Error::other(error.message),

@@ -32,7 +32,7 @@ pub fn probe_isolation() -> Result<Report, Error> {
     };
     let (group, findings) = Cgroup::create("probe", &limits);
     let mut report = confine_another().map_err(failed)?;
-    findings.into_iter().for_each(|one| report.note(one));
+    report.extend(findings);
     drop(group);
     Ok(report)
 }

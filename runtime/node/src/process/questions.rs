@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::channel::send;
 use super::message::Order;
-use crate::{Answer, Question};
+use crate::{Answer, Question, Used};
 
 /// Takes questions to one job; clones share them. What is asked before the job runs is asked as
 /// soon as it does.
@@ -58,10 +58,10 @@ impl Questions {
         answer
     }
 
-    /// Has the job run, and asks what was asked so far.
-    pub(super) fn run(&self, job: UnixStream) -> io::Result<()> {
+    /// Has the job run, which has used so much, and asks what was asked so far.
+    pub(super) fn run(&self, job: UnixStream, used: Option<Used>) -> io::Result<()> {
         let mut state = self.lock();
-        send(&job, &Order::Run, &[])?;
+        send(&job, &Order::Run(used), &[])?;
         for (id, open) in &state.open {
             send(&job, &Order::Ask(*id, open.question.clone()), &[])?;
         }

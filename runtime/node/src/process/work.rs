@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{self, Seek as _};
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use wherry_engine::{
@@ -22,10 +22,11 @@ use super::assignment::{Assignment, Descriptors, Start};
 use super::channel::{receive, send};
 use super::compiler::{MAX_CODE, MAX_MODULE};
 use super::failure::Failure;
-use super::message::{First, Order, Undelivered, Word};
+use super::message::{Ended, First, Order, SystemError, Word};
 use crate::requests::Requests;
 use crate::supervisor::{Observer, supervise};
-use crate::{ActiveJob, Answer, Error, Event};
+use crate::writing::lock;
+use crate::{Answer, Checkpointed, Error, Event, Plan, Used};
 
 /// What the process is called.
 pub(super) const NAME: &str = "wherry-job";
@@ -49,7 +50,7 @@ pub(super) fn serve(number: RawFd, describe: &dyn Fn(&Error) -> Failure) -> io::
         outside.say(&Word::Ready {
             without_gpu: work.job.why_no_gpu().map(ToString::to_string),
         })?;
-        work.run(&outside)
+        work.run(&outside, describe)
     });
     match done {
         Ok(()) => Ok(()),
@@ -69,27 +70,26 @@ struct Outside(Arc<Mutex<UnixStream>>);
 
 impl Outside {
     fn say(&self, word: &Word) -> Result<(), Error> {
-        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        send(&*stream, word, &[]).map_err(local)
+        send(&*lock(&self.0), word, &[]).map_err(local)
     }
 }
 
 /// A job that can run.
 struct Work {
     job: Job,
-    assignment: Assignment,
+    plan: Plan,
     directory: PathBuf,
-    lock: File,
+    /// Held while the process lives.
+    _lock: File,
     requests: Requests,
     orders: Orders,
-    listening: JoinHandle<()>,
     answering: Answering,
 }
 
 /// What comes from outside, except questions.
 struct Orders {
-    run: Receiver<()>,
-    delivered: Receiver<Result<(), Undelivered>>,
+    run: Receiver<Option<Used>>,
+    noted: Receiver<Result<(), SystemError>>,
 }
 
 /// Threads that wait for the job's answers.
@@ -105,16 +105,16 @@ impl Work {
     ) -> Result<Self, Error> {
         let First {
             directory,
-            assignment,
+            mut assignment,
             descriptors,
             ..
         } = first;
-        let lock = File::from(passed_on(descriptors.lock).map_err(local)?);
+        let own_lock = File::from(passed_on(descriptors.lock).map_err(local)?);
         let requests = Requests::new(Control::new().map_err(local)?);
         let (ear, orders, code) = Ear::new(outside.clone(), requests.clone());
         let answering = Arc::clone(&ear.answering);
         let stream = stream.try_clone().map_err(local)?;
-        let listening = thread::Builder::new()
+        thread::Builder::new()
             .name("orders".to_owned())
             .spawn(move || ear.listen(&stream))
             .map_err(local)?;
@@ -125,7 +125,6 @@ impl Work {
         })?;
         let module = engine.load(wasm);
         let mut files = Files::open(&descriptors).map_err(local)?;
-        let mut assignment = assignment;
         assignment.plan.outputs = files.outputs().map_err(local)?;
         let settings = settings(&assignment, &mut files, key, outside)?;
         let job = begin(
@@ -137,42 +136,40 @@ impl Work {
         )?;
         Ok(Work {
             job,
-            assignment,
+            plan: assignment.plan,
             directory,
-            lock,
+            _lock: own_lock,
             requests,
             orders,
-            listening,
             answering,
         })
     }
 
-    fn run(self, outside: &Outside) -> Result<(), Error> {
-        let Work {
-            job, assignment, ..
-        } = self;
-        if self.orders.run.recv().is_err() {
+    fn run(self, outside: &Outside, describe: &dyn Fn(&Error) -> Failure) -> Result<(), Error> {
+        let Ok(used) = self.orders.run.recv() else {
             return Ok(());
-        }
-        let active = ActiveJob::take_over(self.directory.clone(), self.lock)?;
+        };
         let observer = Happenings {
             outside: outside.clone(),
-            delivered: Mutex::new(self.orders.delivered),
+            noted: Mutex::new(self.orders.noted),
         };
-        let ending = supervise(
-            job,
-            active,
+        let run = supervise(
+            self.job,
+            &self.directory,
+            used,
             &self.requests,
-            assignment.plan,
-            assignment.keep_scratch,
+            self.plan,
             &observer,
         );
         // Whoever still waits for an answer gets it before the end.
         self.requests.close();
         let waiting = std::mem::take(&mut *lock(&self.answering));
         waiting.into_iter().for_each(|thread| drop(thread.join()));
-        drop(self.listening);
-        outside.say(&Word::Ended(ending?))
+        outside.say(&Word::Ended(Ended {
+            ending: run.ending.map_err(|error| describe(&error)),
+            suspended: run.suspended,
+            used: run.used,
+        }))
     }
 }
 
@@ -180,9 +177,9 @@ impl Work {
 struct Ear {
     outside: Outside,
     requests: Requests,
-    run: Sender<()>,
+    run: Sender<Option<Used>>,
     code: Sender<Vec<u8>>,
-    delivered: Sender<Result<(), Undelivered>>,
+    noted: Sender<Result<(), SystemError>>,
     answering: Answering,
 }
 
@@ -190,17 +187,17 @@ impl Ear {
     fn new(outside: Outside, requests: Requests) -> (Self, Orders, Receiver<Vec<u8>>) {
         let (run, told_to_run) = channel();
         let (code, codes) = channel();
-        let (delivered, deliveries) = channel();
+        let (noted, notes) = channel();
         let orders = Orders {
             run: told_to_run,
-            delivered: deliveries,
+            noted: notes,
         };
         let ear = Ear {
             outside,
             requests,
             run,
             code,
-            delivered,
+            noted,
             answering: Arc::default(),
         };
         (ear, orders, codes)
@@ -211,9 +208,9 @@ impl Ear {
         while let Ok(Some((order, bytes))) = receive::<Order>(stream, MAX_CODE) {
             // What nobody waits for any more is of no use.
             let _ = match order {
-                Order::Run => self.run.send(()).is_ok(),
+                Order::Run(used) => self.run.send(used).is_ok(),
                 Order::Code => self.code.send(bytes).is_ok(),
-                Order::Delivered(done) => self.delivered.send(done).is_ok(),
+                Order::Noted(done) => self.noted.send(done).is_ok(),
                 Order::Ask(id, question) => self.ask(id, question),
                 Order::Module => false,
             };
@@ -360,7 +357,7 @@ fn reader(files: Vec<File>, key: Option<&Key>) -> Result<Reader<File>, wherry_sn
 /// Tells outside what happens.
 struct Happenings {
     outside: Outside,
-    delivered: Mutex<Receiver<Result<(), Undelivered>>>,
+    noted: Mutex<Receiver<Result<(), SystemError>>>,
 }
 
 impl Observer for Happenings {
@@ -368,17 +365,13 @@ impl Observer for Happenings {
         let _ = self.outside.say(&Word::Event(event));
     }
 
-    fn deliver(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let delivered = lock(&self.delivered);
-        let word = Word::Deliver(from.to_owned(), to.to_owned());
-        self.outside.say(&word).map_err(io::Error::other)?;
-        match delivered.recv() {
+    fn written(&self, done: &Checkpointed) -> io::Result<()> {
+        let noted = lock(&self.noted);
+        let said = self.outside.say(&Word::Written(done.clone()));
+        said.map_err(io::Error::other)?;
+        match noted.recv() {
             Ok(done) => done.map_err(io::Error::from),
             Err(_) => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

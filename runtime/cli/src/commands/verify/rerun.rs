@@ -11,9 +11,8 @@ use wherry_engine::{
     CodeRequest, CodeSource, Difference, Engine, EngineConfig, Module, Outcome, Rerun, Scratch,
     Settings, Stdio, Verification,
 };
-use wherry_node::{Error as NodeError, open_checkpoint};
+use wherry_node::{Error as NodeError, ITSELF, MountRecord, open_checkpoint, to_run_again};
 use wherry_packager::LentData;
-use wherry_sandbox::{Access, Confinement, Devices, Grant, Requirement, Role};
 use wherry_snapshot::{Contents, Key, Reader};
 
 use crate::commands::Context;
@@ -71,11 +70,13 @@ impl RerunArgs {
         let wasm = module_of_checkpoint(&context.home, self.module.as_deref(), digest)?;
         let capture = tempfile::tempfile().context("there is no place for a checkpoint")?;
         let data = data_of(context, contents)?;
-        let mut settings = self.settings(contents, scratch)?;
-        settings
-            .mounts
-            .extend(data::records(&data).map(|data| (&data).into()));
-        let module = self.confined(context, wasm, contents, scratch, &settings)?;
+        let mut lent = mounts::records(&self.dir)?;
+        for record in &mut lent {
+            record.read_only = true;
+        }
+        lent.extend(data::records(&data));
+        let settings = settings(contents, scratch, &lent);
+        let module = self.confined(context, wasm, contents, scratch, &lent)?;
         let done = wherry_engine::verify(&module, &earlier, &later, settings, capture)
             .with_context(|| format!("cannot verify {}", later_path.display()))?;
         let unchecked = unchecked(contents, &data);
@@ -97,16 +98,17 @@ impl RerunArgs {
         wasm: Vec<u8>,
         contents: &Contents,
         scratch: &Path,
-        settings: &Settings,
+        lent: &[MountRecord],
     ) -> anyhow::Result<Module> {
-        let isolation = self.isolation.under(&NodePolicy::own_machine()?)?;
+        let compiler = self.isolation.under(&NodePolicy::own_machine()?)?;
         let target = self.target.target();
         let module = context.home.engine(target)?.load(wasm);
         let request = CodeRequest::to_run_again(contents);
-        let code = isolation.compiler.code(&module, target, &request)?;
-        let mounts = settings.mounts.iter().map(|mount| mount.host.as_path());
-        let confinement = confinement(isolation.requirement, scratch, mounts);
-        confinement.apply().map_err(NodeError::Confinement)?;
+        let code = compiler.code(&module, target, &request)?;
+        let supervisor = std::os::unix::process::parent_id();
+        to_run_again(scratch, lent, &compiler.isolation, supervisor)
+            .apply()
+            .map_err(NodeError::Confinement)?;
         let source = CodeSource::new(move |wanted| {
             let missing = || std::io::Error::from(std::io::ErrorKind::Unsupported);
             Ok((*wanted == request)
@@ -120,21 +122,17 @@ impl RerunArgs {
         })?;
         Ok(engine.load(module.wasm().to_vec()))
     }
+}
 
-    fn settings(&self, contents: &Contents, scratch: &Path) -> anyhow::Result<Settings> {
-        let mut records = mounts::records(&self.dir)?;
-        for record in &mut records {
-            record.read_only = true;
-        }
-        let scratch = scratch_of(contents).map(|guest| Scratch {
-            host: scratch.to_owned(),
-            guest,
-        });
-        Ok(Settings {
-            mounts: records.iter().map(Into::into).collect(),
-            scratch,
-            ..Settings::new(Stdio::null())
-        })
+fn settings(contents: &Contents, scratch: &Path, lent: &[MountRecord]) -> Settings {
+    let scratch = scratch_of(contents).map(|guest| Scratch {
+        host: scratch.to_owned(),
+        guest,
+    });
+    Settings {
+        mounts: lent.iter().map(Into::into).collect(),
+        scratch,
+        ..Settings::new(Stdio::null())
     }
 }
 
@@ -142,7 +140,7 @@ impl RerunArgs {
 /// behind it.
 fn in_another_process() -> anyhow::Result<u8> {
     let scratch = tempfile::tempdir().context("there is no place for a scratch directory")?;
-    let status = Command::new("/proc/self/exe")
+    let status = Command::new(ITSELF)
         .args(std::env::args_os().skip(1))
         .env(SCRATCH, scratch.path())
         .status()
@@ -153,37 +151,6 @@ fn in_another_process() -> anyhow::Result<u8> {
             let message = format!("the process that ran the job again died: {status}");
             Err(Refusal::new(exit::INTERNAL, message).into())
         }
-    }
-}
-
-/// What running a job again may do.
-fn confinement<'a>(
-    requirement: Requirement,
-    scratch: &Path,
-    lent: impl Iterator<Item = &'a Path>,
-) -> Confinement {
-    let grant = |path: &Path, access| Grant {
-        path: path.to_owned(),
-        access,
-    };
-    let own = [
-        grant(scratch, Access::ReadWrite),
-        grant(Path::new("/proc/self"), Access::Read),
-        grant(Path::new("/dev/urandom"), Access::Read),
-    ];
-    let lent = lent.map(|path| grant(path, Access::Read));
-    Confinement {
-        role: Role::Job,
-        grants: own.into_iter().chain(lent).collect(),
-        limits: wherry_sandbox::Limits {
-            descriptors: 1024,
-            memory_bytes: None,
-            cpu_time: None,
-            file_bytes: None,
-        },
-        devices: Devices::None,
-        requirement,
-        supervisor: None,
     }
 }
 
