@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::checkpoints::{DIRECTORY, Standing};
-use crate::store::{RECORD, SCRATCH, SOCKET, ignore_missing};
+use crate::store::{OUTGOING, RECORD, SCRATCH, SOCKET, ignore_missing};
 use crate::{ActiveJob, Checkpoint, End, Error, JobStore, State, Status};
 
 /// A directory of a job without a record is being made, or removed: for this long.
@@ -145,9 +145,12 @@ fn survey(active: &ActiveJob) -> Result<Vec<Finding>, Error> {
             }
         }
     }
-    let socket = active.directory().join(SOCKET);
-    if socket.symlink_metadata().is_ok() {
-        findings.push(finding(Leftover::Socket, &socket, None));
+    let left = [(OUTGOING, Leftover::Unfinished), (SOCKET, Leftover::Socket)];
+    for (name, what) in left {
+        let path = active.directory().join(name);
+        if path.symlink_metadata().is_ok() {
+            findings.push(finding(what, &path, None));
+        }
     }
     Ok(findings)
 }
@@ -249,7 +252,7 @@ fn size(path: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Checkpointed, Record};
+    use crate::{Checkpointed, Record, checkpoints};
 
     fn store() -> (tempfile::TempDir, JobStore) {
         let directory = tempfile::tempdir().unwrap();
@@ -261,8 +264,9 @@ mod tests {
     fn littered(store: &JobStore) -> ActiveJob {
         let record = Record::new("w".into(), "sha256:00".into(), vec!["w".into()]);
         let mut job = store.create(record).unwrap();
+        job.make_room().unwrap();
         for sequence in 1..=4 {
-            let path = job.own_checkpoint(sequence).unwrap();
+            let path = checkpoints::own(job.directory(), sequence);
             fs::write(&path, [0; 100]).unwrap();
             job.record.checkpoints.push(Checkpointed {
                 sequence,
@@ -282,6 +286,7 @@ mod tests {
         fs::write(at("checkpoints/5.damaged"), [0; 10]).unwrap();
         fs::write(at("checkpoints/.wherry-abc"), [0; 7]).unwrap();
         fs::write(at(".tmpabc"), [0; 7]).unwrap();
+        fs::write(at("outgoing/checkpoint"), [0; 9]).unwrap();
         fs::write(at(SOCKET), []).unwrap();
         fs::write(job.new_scratch().unwrap().join("file"), [0; 50]).unwrap();
         job.begin().unwrap();
@@ -307,7 +312,7 @@ mod tests {
 
         let names = ["control.sock", ".tmpabc", "1", "2", "3.damaged", "scratch"];
         let mut names = names.map(str::to_owned).to_vec();
-        names.push(".wherry-abc".to_owned());
+        names.extend([".wherry-abc", "outgoing"].map(str::to_owned));
         names.sort();
         let dry = store.collect(true).unwrap();
         assert_eq!(removed(&dry), names);
@@ -318,7 +323,7 @@ mod tests {
             .filter(|one| one.kept.is_none())
             .map(|one| one.bytes)
             .sum();
-        assert_eq!(bytes, 100 + 100 + 10 + 7 + 7 + 50);
+        assert_eq!(bytes, 100 + 100 + 10 + 7 + 7 + 9 + 50);
 
         let left = store.collect(false).unwrap();
         assert_eq!(removed(&left), [""; 0]);

@@ -280,12 +280,14 @@ mod tests {
 
     fn new_job(store: &JobStore) -> ActiveJob {
         let record = Record::new("w".into(), "sha256:00".into(), vec!["w".into()]);
-        store.create(record).unwrap()
+        let job = store.create(record).unwrap();
+        job.make_room().unwrap();
+        job
     }
 
     /// Writes what could be a checkpoint, and notes it.
     fn write(job: &mut ActiveJob, sequence: u64) {
-        let path = job.own_checkpoint(sequence).unwrap();
+        let path = checkpoints::own(job.directory(), sequence);
         fs::write(&path, sequence.to_string()).unwrap();
         keep(job, noted(sequence, path));
     }
@@ -334,7 +336,7 @@ mod tests {
         fs::write(&theirs, "6").unwrap();
         keep(&mut job, noted(6, theirs.clone()));
         write(&mut job, 7);
-        fs::remove_file(job.own_checkpoint(7).unwrap()).unwrap();
+        fs::remove_file(checkpoints::own(job.directory(), 7)).unwrap();
         write(&mut job, 8);
         assert_eq!(files(&job), ["3", "5", "8"], "7 was lost");
         write(&mut job, 10);

@@ -21,7 +21,7 @@ pub(crate) const NAME: &str = "checkpoint";
 
 impl ActiveJob {
     /// Makes the directories of the job that the process that runs it may write to.
-    pub(super) fn make_room(&self) -> Result<(), Error> {
+    pub(crate) fn make_room(&self) -> Result<(), Error> {
         let outgoing = self.directory().join(OUTGOING);
         // What another process has not delivered, nobody waits for.
         ignore_missing(fs::remove_dir_all(&outgoing)).map_err(Error::io("remove", &outgoing))?;
