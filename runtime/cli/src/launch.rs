@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use std::io::IsTerminal;
 use wherry_engine::{Key, Limits, Module, Reason, Target, Usage};
 use wherry_node::{
-    ActiveJob, Assignment, Compiler, ControlSocket, Ending, Event, JobFiles, JobProcess, Plan,
-    Questions, Record, Retention, Start, State,
+    ActiveJob, Assignment, Compiler, ControlSocket, Ending, Error as NodeError, Event, JobFiles,
+    JobProcess, Plan, Questions, Record, Retention, Start, State,
 };
 use wherry_packager::{DataLayer, LentData, parse_bytes, parse_duration};
 use wherry_policy::{Amounts, Item};
@@ -23,7 +23,7 @@ use wherry_policy::{Amounts, Item};
 use crate::commands::Context;
 use crate::events::Events;
 use crate::eviction::Eviction;
-use crate::failure::{Refusal, message, warn};
+use crate::failure::{Refusal, exit_code, message, warn};
 use crate::key::KeyArgs;
 use crate::policy::NodePolicy;
 use crate::receipts::Receipts;
@@ -338,12 +338,7 @@ impl Launch {
             }
             observe(json, &events, event);
         };
-        let ending = process
-            .run(active, socket, &self.questions, &mut observe)
-            .with_context(|| match same_command {
-                true => format!("the same command goes on with the job {id}"),
-                false => whereabouts(context, &id),
-            })?;
+        let ending = process.run(active, socket, &self.questions, &mut observe);
         let report = Report {
             id: &id,
             ready,
@@ -355,17 +350,34 @@ impl Launch {
             // Programs compare what a job says on standard error.
             talkative: self.interrupted.load(Ordering::Relaxed) || std::io::stderr().is_terminal(),
         };
-        Ok(report.ending(&ending))
+        match ending {
+            Ok(ending) => Ok(report.ending(&ending)),
+            Err(error) => {
+                let outcome = match error {
+                    NodeError::Died { .. } | NodeError::OutOfMemory { .. } => "died",
+                    _ => "failed",
+                };
+                let error = anyhow::Error::new(error).context(match same_command {
+                    true => format!("the same command goes on with the job {id}"),
+                    false => whereabouts(context, &id),
+                });
+                report.receipt(outcome, None, exit_code(&error));
+                Err(error)
+            }
+        }
     }
 }
 
 /// What became of a job that could not go on.
 fn whereabouts(context: &Context, id: &str) -> String {
-    let job = context.home.jobs().find(id);
-    if job.is_ok_and(|job| job.state == State::Suspended) {
-        format!("the job {id} is suspended, `wherry resume {id}` goes on with it")
-    } else {
-        format!("the job {id} cannot go on")
+    match context.home.jobs().find(id) {
+        Ok(job) if job.state == State::Suspended => {
+            format!("the job {id} is suspended, `wherry resume {id}` goes on with it")
+        }
+        Ok(job) if job.state == State::Lost && job.last_checkpoint().is_some() => {
+            format!("`wherry resume {id}` goes on from the last checkpoint of the job {id}")
+        }
+        _ => format!("the job {id} cannot go on"),
     }
 }
 
@@ -504,13 +516,19 @@ impl Report<'_> {
         let code = result["code"]
             .as_u64()
             .and_then(|code| u32::try_from(code).ok());
-        match self.receipts.write(&self.directory, outcome, code, exit) {
-            Ok(path) => result["receipt"] = json!(path),
-            // The job has ended all the same.
-            Err(error) => warn(format!("there is no receipt: {}", message(&error))),
+        if let Some(path) = self.receipt(outcome, code, exit) {
+            result["receipt"] = json!(path);
         }
         result["exit"] = exit.into();
         self.events.emit("finished", result);
+    }
+
+    /// Writes the receipt of the run. Returns where it is.
+    fn receipt(&self, outcome: &str, code: Option<u32>, exit: u8) -> Option<PathBuf> {
+        let written = self.receipts.write(&self.directory, outcome, code, exit);
+        // The job has ended all the same.
+        let without = |error| warn(format!("there is no receipt: {}", message(&error)));
+        written.map_err(without).ok()
     }
 }
 

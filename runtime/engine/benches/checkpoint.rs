@@ -128,7 +128,7 @@ impl Bench {
         self.sequence += 1;
         let path = self.last();
         let start = Instant::now();
-        let file = NewFile::anew(&path).expect("it is made");
+        let file = NewFile::replacing(&path).expect("it is made");
         let capture = self.job.capture(file.handle().expect("open"), extent);
         let capture = capture.expect("it is captured");
         let pause = start.elapsed();

@@ -14,7 +14,6 @@ pub(crate) const TEMPORARY: &str = ".wherry-";
 pub struct NewFile {
     file: NamedTempFile,
     path: PathBuf,
-    replace: bool,
 }
 
 impl NewFile {
@@ -23,29 +22,13 @@ impl NewFile {
     /// # Errors
     /// [`Error::File`] if the system refuses something.
     pub fn replacing(path: &Path) -> Result<Self, Error> {
-        Self::beside(path, true)
-    }
-
-    /// Starts a file that will be at `path`, where there is none yet.
-    ///
-    /// # Errors
-    /// [`Error::File`] if the system refuses something.
-    pub fn anew(path: &Path) -> Result<Self, Error> {
-        Self::beside(path, false)
-    }
-
-    fn beside(path: &Path, replace: bool) -> Result<Self, Error> {
         let directory = directory_of(path);
         let file = tempfile::Builder::new()
             .prefix(TEMPORARY)
             .tempfile_in(directory)
             .map_err(failed(path))?;
         let path = path.to_owned();
-        Ok(NewFile {
-            file,
-            path,
-            replace,
-        })
+        Ok(NewFile { file, path })
     }
 
     /// The file, for writing.
@@ -60,18 +43,25 @@ impl NewFile {
     /// there before still is.
     ///
     /// # Errors
-    /// [`Error::File`] if the system refuses something, or there is a file that was not there.
+    /// [`Error::File`] if the system refuses something.
     pub fn complete(self) -> Result<(), Error> {
+        let path = self.path.clone();
+        self.hand_over()?;
+        File::open(directory_of(&path))
+            .and_then(|directory| directory.sync_all())
+            .map_err(failed(&path))
+    }
+
+    /// Gives the file its name, for somebody who brings it to another place. Its content is on the
+    /// disk when this returns `Ok`; that its name is, they see to.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub fn hand_over(self) -> Result<(), Error> {
         let failed = failed(&self.path);
         self.file.as_file().sync_all().map_err(&failed)?;
-        let named = match self.replace {
-            true => self.file.persist(&self.path),
-            false => self.file.persist_noclobber(&self.path),
-        };
-        named.map_err(|error| failed(error.error))?;
-        File::open(directory_of(&self.path))
-            .and_then(|directory| directory.sync_all())
-            .map_err(&failed)
+        let named = self.file.persist(&self.path);
+        named.map(drop).map_err(|error| failed(error.error))
     }
 }
 

@@ -111,6 +111,12 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The process that runs the job says what cannot be: it is not believed any more.
+    #[error("the process of the job is not what it was: it says that {what}")]
+    Nonsense {
+        /// What it says.
+        what: String,
+    },
     /// The process that ran the job died.
     #[error("the process of the job died: {how}")]
     Died {

@@ -7,7 +7,9 @@
 //! get what they work on through pipes and open descriptors. What they say is believed only about
 //! the job itself.
 
+mod account;
 mod assignment;
+mod belief;
 mod channel;
 mod compiler;
 mod confines;
@@ -26,6 +28,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use wherry_engine::{CodeRequest, Key, Module};
 use wherry_sandbox::{Cgroup, CgroupLimits, Report, Requirement, pass_on};
@@ -38,8 +41,10 @@ pub(crate) use keep::NAME as OUTGOING_NAME;
 pub use probe::probe_isolation;
 pub use questions::Questions;
 
+use self::account::Account;
 use self::assignment::Descriptors;
-use self::channel::{receive, send};
+use self::belief::{Belief, MAX_WORD, nonsense, out_of_turn};
+use self::channel::{receive_short, send};
 use self::confines::{DRIVER_VARIABLES, memory, of_job};
 use self::message::{First, Order, Word};
 use crate::{ActiveJob, Checkpointed, ControlSocket, Ending, Error, Event};
@@ -49,6 +54,9 @@ pub const ITSELF: &str = "/proc/self/exe";
 
 /// Threads of a job's process: the program's, those that write checkpoints, and a driver's.
 const THREADS: u64 = 512;
+
+/// How long a job's process may take to take what it was sent. Who waits for it holds up others.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Does the work of a process that was started for a job, if this is one. Programs that answer for
 /// jobs call it first; `describe` says what an error means to their users.
@@ -172,6 +180,9 @@ impl JobProcess {
         drop((theirs, lock));
         process.isolate(findings);
         process.side.tell(&first, key)?;
+        // From here on it may be in a stranger's hands.
+        let patience = process.side.stream.set_write_timeout(Some(PATIENCE));
+        patience.map_err(local)?;
         process.await_ready()?;
         Ok(process)
     }
@@ -191,6 +202,7 @@ impl JobProcess {
     }
 
     fn await_ready(&mut self) -> Result<(), Error> {
+        let mut belief = Belief::default();
         loop {
             match self.side.next()? {
                 Some(Word::Confined(report)) => {
@@ -198,6 +210,7 @@ impl JobProcess {
                     self.check()?;
                 }
                 Some(Word::NeedCode(request)) => {
+                    belief.form()?;
                     let code = self.side.code(&request)?;
                     send(&self.side.stream, &Order::Code, &code).map_err(local)?;
                 }
@@ -206,7 +219,7 @@ impl JobProcess {
                     return Ok(());
                 }
                 Some(Word::Failed(failure)) => return Err(Error::Failed(failure)),
-                Some(_) => return Err(local(io::ErrorKind::InvalidData.into())),
+                Some(word) => return Err(out_of_turn(&word)),
                 None => return Err(self.side.died()),
             }
         }
@@ -261,9 +274,11 @@ impl Side {
     }
 
     fn next(&self) -> Result<Option<Word>, Error> {
-        let word = receive::<Word>(&self.stream, 0).or_else(|error| match error.kind() {
-            // It died with something unread.
-            io::ErrorKind::ConnectionReset => Ok(None),
+        let word = receive_short::<Word>(&self.stream, MAX_WORD, 0);
+        let word = word.or_else(|error| match error.kind() {
+            // It died with something unread, or half said.
+            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => Ok(None),
+            io::ErrorKind::InvalidData => Err(nonsense(&error.to_string())),
             _ => Err(local(error)),
         })?;
         Ok(word.map(|(word, _)| word))
@@ -281,24 +296,44 @@ impl Side {
         questions: &Questions,
         observe: &mut dyn FnMut(&Event),
     ) -> Result<Ending, Error> {
+        let mut belief = Belief::before(&active.record);
+        let before = active.record.used.unwrap_or_default();
         while let Some(word) = self.next()? {
             match word {
-                Word::Event(event) => observe(&event),
+                Word::Event(event) => {
+                    if belief.event(&event)? {
+                        observe(&event);
+                    }
+                }
                 Word::Answer(id, answer) => questions.answered(id, answer),
                 Word::NeedCode(request) => {
+                    belief.form()?;
                     let code = self.code(&request)?;
                     questions.send(&Order::Code, &code).map_err(local)?;
                 }
                 Word::Written(done) => {
+                    belief.checkpoint(&done)?;
                     let noted = self.written(active, &done, questions, observe);
+                    if noted.is_ok() {
+                        belief.noted(&done);
+                    }
                     let order = Order::Noted(noted.map_err(Into::into));
                     questions.send(&order, &[]).map_err(local)?;
                 }
-                Word::Ended(ended) => return active.conclude(ended, self.keep_scratch),
+                Word::Ended(mut ended) => {
+                    belief.ended(&ended)?;
+                    let account = Account::of(&self.child);
+                    ended.used = account.correct(ended.used, before);
+                    return active.conclude(ended, self.keep_scratch);
+                }
                 Word::Failed(failure) => return Err(Error::Failed(failure)),
-                Word::Confined(_) | Word::Ready { .. } => {}
+                Word::Confined(_) | Word::Ready { .. } => return Err(out_of_turn(&word)),
             }
         }
+        let account = Account::at_the_end_of(&self.child);
+        active.record.used = Some(account.correct(before, before));
+        // What it has used is not worth more than to know how it died.
+        let _ = active.save(false);
         Err(self.died())
     }
 

@@ -39,7 +39,7 @@ pub struct Receipt {
     pub created: u64,
     /// When this run ended.
     pub ended: u64,
-    /// How it ended: `exited`, `trapped`, `checkpointed`, `time-limit`, `killed`.
+    /// How it ended: `exited`, `trapped`, `checkpointed`, `time-limit`, `killed`, `failed`, `died`.
     pub outcome: String,
     /// The program's exit code, if it exited.
     pub code: Option<u32>,

@@ -58,9 +58,13 @@ impl Used {
     }
 }
 
-/// The most memory that this process had, as Linux tells it in KiB.
+/// The most memory that this process had.
 fn peak_resident() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    fs::read_to_string("/proc/self/status").map_or(0, |status| peak_bytes(&status))
+}
+
+/// The most memory that a process had, from `/proc/PID/status`, which has it in KiB.
+pub(crate) fn peak_bytes(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0).saturating_mul(1024)

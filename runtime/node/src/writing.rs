@@ -37,9 +37,9 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// Captures the stopped job, to be written to the user's file `to`, which is replaced, or
-    /// to one of its own, which are never. Nothing builds on a file of the user's, nor does
-    /// such a file on others: it may go anywhere.
+    /// Captures the stopped job, to be brought to the user's file `to`, which is replaced, or to
+    /// one of its own, which are never. Nothing builds on a file of the user's, nor does such a
+    /// file on others: it may go anywhere.
     pub(crate) fn capture(&self, job: &mut Job, to: Option<PathBuf>) -> Result<Captured, Error> {
         let is_own = to.is_none();
         let sequence = job.sequence().saturating_add(1);
@@ -48,13 +48,12 @@ impl<'a> Shared<'a> {
             path: path.clone(),
             source,
         };
-        let (extent, file) = if is_own {
-            (wherry_engine::Extent::Delta, NewFile::anew(&path))
-        } else {
-            let outgoing = self.directory.join(OUTGOING).join(NAME);
-            (wherry_engine::Extent::Full, NewFile::replacing(&outgoing))
+        let extent = match is_own {
+            true => wherry_engine::Extent::Delta,
+            false => wherry_engine::Extent::Full,
         };
-        let file = file.map_err(refused)?;
+        let outgoing = self.directory.join(OUTGOING).join(NAME);
+        let file = NewFile::replacing(&outgoing).map_err(refused)?;
         let capture = file.handle().and_then(|file| job.capture(file, extent));
         Ok(Captured {
             capture: capture.map_err(refused)?,
@@ -140,7 +139,7 @@ impl Captured {
         };
         let written = capture
             .write()
-            .and_then(|written| file.complete().map(|()| written));
+            .and_then(|written| file.hand_over().map(|()| written));
         let checkpoint = written.map_err(|source| Error::Checkpoint {
             path: path.clone(),
             source,

@@ -28,7 +28,16 @@ pub(crate) fn send(mut to: impl Write, message: &impl Serialize, bytes: &[u8]) -
 
 /// Receives a message with at most so many bytes. None if the other side has gone.
 pub(crate) fn receive<T: DeserializeOwned>(
+    from: impl Read,
+    most: u64,
+) -> io::Result<Option<(T, Vec<u8>)>> {
+    receive_short(from, MAX_MESSAGE, most)
+}
+
+/// As [`receive`], of a message that is no longer than that.
+pub(crate) fn receive_short<T: DeserializeOwned>(
     mut from: impl Read,
+    longest: u32,
     most: u64,
 ) -> io::Result<Option<(T, Vec<u8>)>> {
     let mut length = [0; 4];
@@ -40,7 +49,7 @@ pub(crate) fn receive<T: DeserializeOwned>(
     let mut count = [0; 8];
     from.read_exact(&mut count)?;
     let count = u64::from_le_bytes(count);
-    if length > MAX_MESSAGE || count > most {
+    if length > longest || count > most {
         return Err(damaged("a message is too long"));
     }
     let text = exactly(&mut from, u64::from(length))?;

@@ -6,14 +6,17 @@ use std::time::Duration;
 use wherry_sandbox::{Access, Confinement, Devices, Grant, Limits, Requirement, Role};
 
 use super::assignment::Assignment;
+use crate::MountRecord;
 use crate::store::OUTGOING;
-use crate::{MountRecord, checkpoints};
 
 /// Descriptors that a job's program, its host and a driver may have open together.
 const DESCRIPTORS: u64 = 4096;
 
 /// What the engine, the host and the writing of checkpoints need besides the program's memory.
 const OVERHEAD: u64 = 1 << 30;
+
+/// CPU time to begin with, and to end with a checkpoint.
+const MARGIN: Duration = Duration::from_secs(60);
 
 /// What a compiler may use for one module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,19 +37,21 @@ impl Default for CompilerLimits {
     }
 }
 
-/// For the process of a job: its files, its checkpoints, what it is lent, and a GPU's driver. Its
-/// record is out of its reach: that says what it is lent when it goes on.
+/// For the process of a job: its files, a place to leave checkpoints, what it is lent, and a GPU's
+/// driver. Its record is out of its reach: that says what it is lent when it goes on.
 pub(super) fn of_job(
     directory: &Path,
     assignment: &Assignment,
     isolation: &Requirement,
 ) -> Confinement {
     let scratch = assignment.scratch.iter().map(|(host, _)| host.clone());
-    let others = [OUTGOING, checkpoints::DIRECTORY].map(|name| directory.join(name));
-    let own: Vec<_> = scratch.chain(others).collect();
+    let own: Vec<_> = scratch.chain([directory.join(OUTGOING)]).collect();
     let mounts = &assignment.mounts;
     let mut confinement = of_program(&own, mounts, isolation, std::process::id());
     confinement.limits.memory_bytes = memory(assignment);
+    // The engine counts more finely, as long as it counts.
+    let backstop = |time: Duration| time.saturating_mul(2).saturating_add(MARGIN);
+    confinement.limits.cpu_time = assignment.limits.cpu.map(backstop);
     if assignment.gpu.is_some() {
         confinement.devices = Devices::Gpu { grants: gpu() };
     }

@@ -1,12 +1,12 @@
 //! What the process that answers for a job writes down of it. The one that runs the job tells what it
-//! has done; the record says what the job is lent when it goes on, and is out of its reach.
+//! has done; the record says what the job is lent when it goes on, and is out of its reach, as its
+//! checkpoints are.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use rustix::fs::OFlags;
 use wherry_engine::write_atomically;
 
 use super::message::Ended;
@@ -16,11 +16,15 @@ use crate::retention::delete;
 use crate::store::{OUTGOING, ignore_missing, private_directories};
 use crate::{ActiveJob, Checkpointed, End, Ending, Error, Status};
 
-/// The job's checkpoint on its way to where the user wants it, in the directory for that.
+/// A checkpoint on its way, in the directory for that.
 pub(crate) const NAME: &str = "checkpoint";
 
+/// A checkpoint on its way to where the user wants it, taken from the process that made it.
+const TAKEN: &str = ".taken";
+
 impl ActiveJob {
-    /// Makes the directories of the job that the process that runs it may write to.
+    /// Makes the directory of the job that the process that runs it leaves checkpoints in, and the
+    /// one that they are kept in.
     pub(crate) fn make_room(&self) -> Result<(), Error> {
         let outgoing = self.directory().join(OUTGOING);
         // What another process has not delivered, nobody waits for.
@@ -29,8 +33,8 @@ impl ActiveJob {
         private_directories(&self.directory().join(checkpoints::DIRECTORY))
     }
 
-    /// Notes a checkpoint that was written, and brings it to where it was to go if that is not the
-    /// job's directory. Returns why one that is not kept could not be deleted.
+    /// Brings a checkpoint that was written to where it was to go, and notes it. Returns why one
+    /// that is not kept could not be deleted.
     ///
     /// # Errors
     /// There is no such file, or nobody `wants` one there, or the system refuses.
@@ -42,19 +46,41 @@ impl ActiveJob {
         let refused = |source| Error::io("write", &done.path)(source);
         let own = checkpoints::own(self.directory(), done.sequence);
         if done.path == own {
-            refuse_link(&own).map_err(refused)?;
+            self.take(&own).map_err(refused)?;
+            sync_directory(own.parent().unwrap_or(&own))?;
             if self.record.checkpoints.is_empty() {
                 // It outlives a power failure only if the job's directory does.
                 sync_directory(self.directory().parent().unwrap_or(self.directory()))?;
             }
         } else if wants(&done.path) {
-            let outgoing = self.directory().join(OUTGOING).join(NAME);
-            deliver(&outgoing, &done.path).map_err(refused)?;
+            let taken = self.directory().join(checkpoints::DIRECTORY).join(TAKEN);
+            ignore_missing(fs::remove_file(&taken)).map_err(refused)?;
+            let brought = self.take(&taken).and_then(|()| deliver(&taken, &done.path));
+            brought.map_err(|source| Error::io("write", &done.path)(source))?;
         } else {
             return Err(refused(io::ErrorKind::PermissionDenied.into()));
         }
         let of_no_use = self.keep(done.clone())?;
         Ok(delete(&of_no_use).err())
+    }
+
+    /// Takes the checkpoint that the process of the job has left. It may be anything until its name
+    /// is out of the reach of that process: a link would be followed by whoever reads it later.
+    fn take(&self, to: &Path) -> io::Result<()> {
+        if fs::symlink_metadata(to).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        fs::rename(self.directory().join(OUTGOING).join(NAME), to)?;
+        let left = fs::symlink_metadata(to)?;
+        if left.is_file() && left.nlink() == 1 {
+            return Ok(());
+        }
+        match left.is_dir() {
+            true => fs::remove_dir_all(to)?,
+            false => fs::remove_file(to)?,
+        }
+        let what = "what the process of the job left there is no file of its own";
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, what))
     }
 
     /// Notes how the run ended, and tidies up. `keep` the scratch directory when the job has ended.
@@ -109,7 +135,6 @@ impl ActiveJob {
 
 /// Brings a file that is on the disk to another place, where it is on the disk.
 fn deliver(from: &Path, to: &Path) -> io::Result<()> {
-    refuse_link(from)?;
     match fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy(from, to)?,
         renamed => renamed?,
@@ -120,20 +145,8 @@ fn deliver(from: &Path, to: &Path) -> io::Result<()> {
 
 /// For another file system.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    // Not what a link that has just taken its place leads to.
-    let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
-    let mut source = OpenOptions::new()
-        .read(true)
-        .custom_flags(no_link)
-        .open(from)?;
+    let mut source = File::open(from)?;
     let copied = write_atomically(to, |file| Ok(io::copy(&mut source, file)?));
     copied.map_err(io::Error::other)?;
     fs::remove_file(from)
-}
-
-fn refuse_link(path: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(path)?.is_file() {
-        return Ok(());
-    }
-    Err(io::ErrorKind::PermissionDenied.into())
 }
