@@ -87,7 +87,6 @@ const JOB: &[c_long] = &[
     libc::SYS_symlinkat,
     libc::SYS_linkat,
     libc::SYS_renameat2,
-    libc::SYS_utimensat,
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
     libc::SYS_fsync,
@@ -100,7 +99,6 @@ const JOB: &[c_long] = &[
     libc::SYS_pipe2,
     libc::SYS_shutdown,
     libc::SYS_memfd_create,
-    libc::SYS_userfaultfd,
 ];
 
 /// Older forms, which 64-bit ARM never had.
@@ -123,12 +121,8 @@ const OLDER: &[c_long] = &[libc::SYS_renameat];
 /// What drivers of GPUs need besides: any control of their devices, buffers shared with other
 /// processes, threads of their own with priorities, and looking at the system.
 const GPU: &[c_long] = &[
-    libc::SYS_ioctl,
-    libc::SYS_fcntl,
-    libc::SYS_sched_setaffinity,
     libc::SYS_sched_getscheduler,
     libc::SYS_sched_getparam,
-    libc::SYS_sched_setscheduler,
     libc::SYS_sched_get_priority_min,
     libc::SYS_sched_get_priority_max,
     libc::SYS_uname,
@@ -144,8 +138,14 @@ const GPU: &[c_long] = &[
     libc::SYS_mlock,
     libc::SYS_munlock,
     libc::SYS_get_mempolicy,
-    libc::SYS_kcmp,
 ];
+
+/// What drivers of GPUs may do with threads of this process, and not with others.
+const OF_ITSELF: [c_long; 2] = [libc::SYS_sched_setaffinity, libc::SYS_sched_setscheduler];
+
+/// Controls of terminals, keyboards and consoles, which a job may have been started with. Those of
+/// devices of GPUs have other numbers.
+const TERMINALS: [(u32, u32); 3] = [(0x4b00, 0x4bff), (0x5400, 0x54ff), (0x5600, 0x56ff)];
 
 /// The controls of devices and descriptors that a job needs: terminals, and its own pages.
 const IOCTLS: [u32; 8] = [
@@ -170,6 +170,9 @@ const FCNTLS: [i32; 8] = [
     libc::F_ADD_SEALS,
     libc::F_GET_SEALS,
 ];
+
+/// `UFFD_USER_MODE_ONLY`.
+const USER_MODE_ONLY: u32 = 1;
 
 /// `PR_SET_VMA`: allocators and runtimes give mappings names.
 const PR_SET_VMA: u32 = 0x5356_4d41;
@@ -202,9 +205,9 @@ fn rules(role: Role, devices: &Devices) -> Result<Rules, BackendError> {
     // A thread, never a process. `clone3` has its flags in memory, where they cannot be seen.
     let thread = masked(0, libc::CLONE_THREAD.unsigned_abs())?;
     rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![thread])?]);
+    let itself = rustix::process::getpid().as_raw_pid().unsigned_abs();
     // To itself, for `abort`.
-    let own = equal(0, rustix::process::getpid().as_raw_pid().unsigned_abs())?;
-    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![own])?]);
+    rules.insert(libc::SYS_tgkill, one_of(0, [itself])?);
     let prctls = [
         libc::PR_SET_NAME.unsigned_abs(),
         libc::PR_GET_NAME.unsigned_abs(),
@@ -215,6 +218,16 @@ fn rules(role: Role, devices: &Devices) -> Result<Rules, BackendError> {
     rules.insert(libc::SYS_prlimit64, one_of(0, [0])?);
     if role == Role::Job {
         rules.insert(libc::SYS_ioctl, one_of(1, IOCTLS)?);
+        // Of an open file: whose times a path leads to, Landlock does not ask.
+        let no_path = SeccompCmpArgLen::Qword;
+        let no_path = SeccompCondition::new(1, no_path, SeccompCmpOp::Eq, 0)?;
+        rules.insert(libc::SYS_utimensat, vec![SeccompRule::new(vec![no_path])?]);
+        // Faults of the program, never of the kernel, which could be held up with them.
+        let own_faults = masked(0, USER_MODE_ONLY)?;
+        rules.insert(
+            libc::SYS_userfaultfd,
+            vec![SeccompRule::new(vec![own_faults])?],
+        );
     }
     rules.insert(libc::SYS_fcntl, one_of(1, FCNTLS.map(i32::unsigned_abs))?);
     let allow = |rules: &mut Rules, list: &[c_long]| {
@@ -229,6 +242,36 @@ fn rules(role: Role, devices: &Devices) -> Result<Rules, BackendError> {
     }
     if matches!(devices, Devices::Gpu { .. }) {
         allow(&mut rules, GPU);
+        for number in OF_ITSELF {
+            rules.insert(number, one_of(0, [0, itself])?);
+        }
+        let own = vec![equal(0, itself)?, equal(1, itself)?];
+        rules.insert(libc::SYS_kcmp, vec![SeccompRule::new(own)?]);
+        let mut controls = one_of(1, IOCTLS)?;
+        controls.extend(outside(1, TERMINALS)?);
+        rules.insert(libc::SYS_ioctl, controls);
+    }
+    Ok(rules)
+}
+
+/// A call whose argument `index` is in none of these ranges, which are in order.
+fn outside<const N: usize>(
+    index: u8,
+    ranges: [(u32, u32); N],
+) -> Result<Vec<SeccompRule>, BackendError> {
+    let compare = |operator, value: u32| {
+        let value = u64::from(value);
+        SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, value)
+    };
+    let firsts = ranges.iter().map(|(first, _)| Some(*first)).chain([None]);
+    let mut rules = Vec::new();
+    let mut above = None;
+    for (first, last) in firsts.zip(ranges.iter().map(|(_, last)| Some(*last)).chain([None])) {
+        let above_it = above.map(|last| compare(SeccompCmpOp::Gt, last));
+        let below_it = first.map(|first| compare(SeccompCmpOp::Lt, first));
+        let both = above_it.into_iter().chain(below_it);
+        rules.push(SeccompRule::new(both.collect::<Result<_, _>>()?)?);
+        above = last;
     }
     Ok(rules)
 }
