@@ -30,6 +30,8 @@ use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 use wherry_engine::{CodeRequest, Key, Module};
 use wherry_sandbox::{Cgroup, CgroupLimits, Report, Requirement, pass_on};
 
@@ -57,6 +59,9 @@ const THREADS: u64 = 512;
 
 /// How long a job's process may take to take what it was sent. Who waits for it holds up others.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a process may take to end that has closed what it has open.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// Does the work of a process that was started for a job, if this is one. Programs that answer for
 /// jobs call it first; `describe` says what an error means to their users.
@@ -218,7 +223,7 @@ impl JobProcess {
                     self.without_gpu = without_gpu;
                     return Ok(());
                 }
-                Some(Word::Failed(failure)) => return Err(Error::Failed(failure)),
+                Some(Word::Failed(failure)) => return Err(Belief::failed(failure)),
                 Some(word) => return Err(out_of_turn(&word)),
                 None => return Err(self.side.died()),
             }
@@ -326,11 +331,12 @@ impl Side {
                     ended.used = account.correct(ended.used, before);
                     return active.conclude(ended, self.keep_scratch);
                 }
-                Word::Failed(failure) => return Err(Error::Failed(failure)),
+                Word::Failed(failure) => return Err(Belief::failed(failure)),
                 Word::Confined(_) | Word::Ready { .. } => return Err(out_of_turn(&word)),
             }
         }
-        let account = Account::at_the_end_of(&self.child);
+        self.see_it_end();
+        let account = Account::of(&self.child);
         active.record.used = Some(account.correct(before, before));
         // What it has used is not worth more than to know how it died.
         let _ = active.save(false);
@@ -357,8 +363,25 @@ impl Side {
         Ok(())
     }
 
+    /// Waits until a process that says nothing any more has ended. One that has only hung up does not
+    /// by itself.
+    fn see_it_end(&mut self) {
+        let pid = Pid::from_child(&self.child);
+        let ended = pidfd_open(pid, PidfdFlags::empty()).and_then(|process| {
+            let moment = Timespec::try_from(MOMENT).unwrap_or_default();
+            poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&moment))
+        });
+        if !matches!(ended, Ok(1)) {
+            // How it ended is as it was, if it has.
+            let _ = self.child.kill();
+            let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            let _ = waitid(WaitId::Pid(pid), ended);
+        }
+    }
+
     /// The process has gone without a word.
     fn died(&mut self) -> Error {
+        self.see_it_end();
         let status = self.child.wait();
         let how = status.map_or_else(|error| error.to_string(), death);
         match self.memory.filter(|_| self.cgroup.ran_out_of_memory()) {

@@ -5,7 +5,6 @@ use std::fs;
 use std::process::Child;
 
 use rustix::param::clock_ticks_per_second;
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::Used;
 use crate::used::peak_bytes;
@@ -27,14 +26,6 @@ impl Account {
             cpu_ms: read("stat").map_or(0, |stat| cpu_ms(&stat, clock_ticks_per_second())),
             peak_bytes: read("status").map_or(0, |status| peak_bytes(&status)),
         }
-    }
-
-    /// Of a child that is dying: all that it will have used.
-    pub(super) fn at_the_end_of(child: &Child) -> Self {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        // If it cannot be waited for, what is known is less.
-        let _ = waitid(WaitId::Pid(Pid::from_child(child)), options);
-        Self::of(child)
     }
 
     /// What a job has used, of which its process says `said`, and which had used `before` it began.

@@ -3,7 +3,7 @@
 //! own job.
 
 use super::message::{Ended, Word};
-use crate::{Checkpointed, Ending, Error, Event, Record};
+use crate::{Checkpointed, Ending, Error, Event, Failure, Record};
 
 /// More than any word. What of it is kept in the record leaves that readable.
 pub(super) const MAX_WORD: u32 = 8 << 20;
@@ -107,12 +107,21 @@ impl Belief {
     /// It is suspended without the checkpoint that it names.
     pub(super) fn ended(&self, ended: &Ended) -> Result<(), Error> {
         match &ended.ending {
+            Err(failure) if failure.exit == 0 => Err(nonsense(SUCCESSFUL)),
             Ok(Ending::Suspended(_, named)) => self.has_written(named),
             Ok(Ending::Killed(Some(named))) => self.has_written(named),
             _ if ended.suspended.is_some() && self.written.is_none() => {
                 Err(nonsense("it is suspended without a checkpoint"))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Takes what it says of why it cannot go on.
+    pub(super) fn failed(failure: Failure) -> Error {
+        match failure.exit {
+            0 => nonsense(SUCCESSFUL),
+            _ => Error::Failed(failure),
         }
     }
 
@@ -125,6 +134,9 @@ impl Belief {
         }
     }
 }
+
+/// Whoever asks for the exit code would take it for the end of the job.
+const SUCCESSFUL: &str = "it failed with success";
 
 /// Whether a state can have this name.
 fn is_name(name: &str) -> bool {

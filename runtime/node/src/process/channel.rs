@@ -53,7 +53,8 @@ pub(crate) fn receive_short<T: DeserializeOwned>(
         return Err(damaged("a message is too long"));
     }
     let text = exactly(&mut from, u64::from(length))?;
-    let message = serde_json::from_slice(&text)?;
+    // Text that ends too early is damaged, too: nobody has gone.
+    let message = serde_json::from_slice(&text).map_err(|error| damaged(&error.to_string()))?;
     Ok(Some((message, exactly(&mut from, count)?)))
 }
 
