@@ -265,6 +265,7 @@ mod tests {
         let record = Record::new("w".into(), "sha256:00".into(), vec!["w".into()]);
         let mut job = store.create(record).unwrap();
         job.make_room().unwrap();
+        fs::create_dir(job.directory().join(DIRECTORY)).unwrap();
         for sequence in 1..=4 {
             let path = checkpoints::own(job.directory(), sequence);
             fs::write(&path, [0; 100]).unwrap();

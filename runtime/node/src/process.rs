@@ -163,10 +163,9 @@ impl JobProcess {
             memory_bytes: memory(&first.assignment),
             threads: THREADS,
             cores: first.assignment.cores,
-            parent: None,
         };
         let (cgroup, findings) = Cgroup::create(&active.record.id, &limits);
-        let child = spawn(&theirs, &lock, files).map_err(local)?;
+        let child = spawn(&theirs, &lock, files, &cgroup).map_err(local)?;
         let mut process = JobProcess {
             side: Side {
                 child,
@@ -411,7 +410,12 @@ fn local(source: io::Error) -> Error {
     }
 }
 
-fn spawn(channel: &UnixStream, lock: &File, files: &JobFiles) -> io::Result<Child> {
+fn spawn(
+    channel: &UnixStream,
+    lock: &File,
+    files: &JobFiles,
+    cgroup: &Cgroup,
+) -> io::Result<Child> {
     let mut command = Command::new(ITSELF);
     command
         .arg0(work::NAME)
@@ -431,6 +435,7 @@ fn spawn(channel: &UnixStream, lock: &File, files: &JobFiles) -> io::Result<Chil
         .chain(&files.checkpoint);
     descriptors.extend(files.map(AsFd::as_fd));
     pass_on(&mut command, &descriptors);
+    cgroup.enter_with(&mut command);
     command.spawn()
 }
 

@@ -1,14 +1,15 @@
 //! A control group for a process: limits that hold whatever the process does. It is made by the
 //! supervisor, below its own group or one that it was given.
 //!
-//! Version 1 has a hierarchy for each controller. In version 2 a group that has processes hands
-//! no controllers on, so that the supervisor needs a group that was set aside for jobs, such as
-//! systemd's `Delegate=yes` gives a service.
+//! Version 1 has a hierarchy for each controller. In version 2 a group that has processes hands no
+//! controllers on: groups are made beside the supervisor's own, in a group that was set aside for it
+//! and has no processes, such as systemd's `Delegate=yes` with `DelegateSubgroup=` gives a service.
 
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process;
+use std::process::{self, Command};
 
 use crate::report::{Facility, Finding, State};
 
@@ -21,8 +22,6 @@ pub struct CgroupLimits {
     pub threads: u64,
     /// Processors that may work for it at a time.
     pub cores: Option<u64>,
-    /// A group of version 2 to make it in, which has no processes.
-    pub parent: Option<PathBuf>,
 }
 
 /// Control groups of one process. They are removed when this is dropped; the process must have
@@ -47,7 +46,7 @@ impl Cgroup {
         let threads = Some(limits.threads.to_string());
         let quota = |cores: u64| cores.saturating_mul(PERIOD).to_string();
         let cores = limits.cores.map(quota);
-        let parents = Parents::find(limits.parent.as_deref());
+        let parents = Parents::find();
         let findings = [
             (Facility::MemoryCgroup, "memory", memory),
             (Facility::PidsCgroup, "pids", threads),
@@ -69,12 +68,44 @@ impl Cgroup {
         (group, findings)
     }
 
-    /// Moves a process into them.
+    /// Has the process that `command` starts move itself into them, as far as it can. That a thread
+    /// moves itself, and no process, takes microseconds: for all else the kernel first waits until
+    /// nobody looks at what it changes.
+    pub fn enter_with(&self, command: &mut Command) {
+        // Version 2 has no such file, or one for threads of one group only.
+        let tasks = |directory: &PathBuf| {
+            let tasks = directory.join("tasks");
+            fs::OpenOptions::new().write(true).open(tasks).ok()
+        };
+        let tasks: Vec<_> = self.directories.iter().filter_map(tasks).collect();
+        let enter = move || {
+            for tasks in &tasks {
+                // Whether it has worked is seen from outside.
+                let _ = rustix::io::write(tasks, b"0");
+            }
+            Ok(())
+        };
+        #[expect(unsafe_code, reason = "between fork and exec only little is allowed")]
+        // SAFETY: `write` is async-signal-safe, and nothing else is called: no memory is allocated,
+        // no lock taken.
+        unsafe {
+            command.pre_exec(enter);
+        }
+    }
+
+    /// Moves a process into them that is not there.
     ///
     /// # Errors
     /// The system refuses, or the process is gone.
     pub fn add(&self, pid: u32) -> io::Result<()> {
-        let add = |directory: &PathBuf| fs::write(directory.join("cgroup.procs"), pid.to_string());
+        let pid = pid.to_string();
+        let add = |directory: &PathBuf| {
+            let procs = directory.join("cgroup.procs");
+            match fs::read_to_string(&procs)?.lines().any(|one| one == pid) {
+                true => Ok(()),
+                false => fs::write(procs, &pid),
+            }
+        };
         self.directories.iter().try_for_each(add)
     }
 
@@ -129,17 +160,23 @@ impl Drop for Cgroup {
 
 /// Where groups can be made, by controller.
 struct Parents {
-    /// This process's groups of version 1, and its only one of version 2.
+    /// This process's groups of version 1.
     own: Vec<(String, PathBuf)>,
-    given: Option<PathBuf>,
+    /// The group of version 2 that was set aside, and the controllers that it can hand on.
+    aside: Option<(PathBuf, String)>,
 }
 
 impl Parents {
-    fn find(given: Option<&Path>) -> Self {
+    fn find() -> Self {
         let read = |name: &str| fs::read_to_string(name).unwrap_or_default();
+        let (groups, mounts) = (read("/proc/self/cgroup"), read("/proc/self/mountinfo"));
+        let aside = group_aside(&groups, &mounts).filter(|group| is_set_aside(group));
+        let controllers = |group: &PathBuf| fs::read_to_string(group.join("cgroup.controllers"));
         Parents {
-            own: own_groups(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo")),
-            given: given.map(Path::to_owned),
+            own: own_groups(&groups, &mounts),
+            aside: aside
+                .and_then(|group| Some((controllers(&group).ok()?, group)))
+                .map(|(controllers, group)| (group, controllers)),
         }
     }
 
@@ -149,19 +186,50 @@ impl Parents {
         if let Some((_, directory)) = self.own.iter().find(is_it) {
             return Ok((1, directory));
         }
-        let Some(given) = &self.given else {
+        let has = |controllers: &str| controllers.split_whitespace().any(|one| one == controller);
+        let aside = self.aside.as_ref();
+        let Some((group, _)) = aside.filter(|(_, controllers)| has(controllers)) else {
             let why = format!(
-                "no hierarchy has the controller {controller}, and no group of version 2 was set aside for jobs"
+                "no hierarchy of version 1 has the controller {controller}, and no group of version 2 that has it was set aside"
             );
             return Err(io::Error::new(io::ErrorKind::Unsupported, why));
         };
         // Controllers are handed on to the groups below one by one.
-        fs::write(
-            given.join("cgroup.subtree_control"),
-            format!("+{controller}"),
-        )?;
-        Ok((2, given))
+        let hand_on = format!("+{controller}");
+        fs::write(group.join("cgroup.subtree_control"), hand_on)?;
+        Ok((2, group))
     }
+}
+
+/// The group of version 2 that a process's own is in, where that is mounted.
+fn group_aside(groups: &str, mounts: &str) -> Option<PathBuf> {
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let (root, point) = mounts.lines().find_map(|line| {
+        let (mount, file_system) = line.split_once(" - ")?;
+        let mut mount = mount.split(' ').skip(3);
+        let is_it = file_system.split(' ').next() == Some("cgroup2");
+        is_it.then_some((mount.next()?, mount.next()?))
+    })?;
+    let below = Path::new(path).strip_prefix(root).ok()?;
+    Some(Path::new(point).join(below.parent()?))
+}
+
+/// Whether a group has no processes, and is this user's to divide. Where systemd runs, root could
+/// divide any, and systemd says which it has given away.
+fn is_set_aside(group: &Path) -> bool {
+    let procs = fs::read_to_string(group.join("cgroup.procs"));
+    let is_empty = procs.is_ok_and(|procs| procs.trim().is_empty());
+    let control = group.join("cgroup.subtree_control");
+    let is_ours = fs::OpenOptions::new().write(true).open(control).is_ok();
+    let is_given = || {
+        let mut mark = [0; 1];
+        let names = ["trusted.delegate", "user.delegate"];
+        names
+            .iter()
+            .any(|name| rustix::fs::getxattr(group, *name, &mut mark).is_ok() && mark == *b"1")
+    };
+    let has_systemd = || Path::new("/run/systemd/system").is_dir();
+    is_empty && is_ours && (!has_systemd() || is_given())
 }
 
 /// The directories of a process's groups of version 1, with the names of their controllers:
@@ -242,10 +310,26 @@ mod tests {
     }
 
     #[test]
+    fn the_group_that_ones_own_is_in_is_found() {
+        let mounts = "\
+30 25 0:26 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory
+33 25 0:29 /jobs /sys/fs/cgroup rw - cgroup2 cgroup2 rw
+";
+        let found = |groups: &str| group_aside(groups, mounts);
+        let agent = found("4:memory:/x\n0::/jobs/agent.service/supervisor\n");
+        assert_eq!(agent, Some(PathBuf::from("/sys/fs/cgroup/agent.service")));
+        let top = found("0::/jobs/agent.service");
+        assert_eq!(top, Some(PathBuf::from("/sys/fs/cgroup/")));
+        for groups in ["", "0::/jobs", "0::/elsewhere/x", "4:memory:/jobs/x"] {
+            assert_eq!(found(groups), None, "{groups}");
+        }
+    }
+
+    #[test]
     fn what_has_no_place_is_said() {
         let parents = Parents {
             own: Vec::new(),
-            given: None,
+            aside: None,
         };
         let error = parents.of("memory").unwrap_err().to_string();
         assert!(error.contains("memory"), "{error}");

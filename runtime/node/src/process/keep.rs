@@ -23,14 +23,12 @@ pub(crate) const NAME: &str = "checkpoint";
 const TAKEN: &str = ".taken";
 
 impl ActiveJob {
-    /// Makes the directory of the job that the process that runs it leaves checkpoints in, and the
-    /// one that they are kept in.
+    /// Makes the directory of the job that the process that runs it leaves checkpoints in.
     pub(crate) fn make_room(&self) -> Result<(), Error> {
         let outgoing = self.directory().join(OUTGOING);
         // What another process has not delivered, nobody waits for.
         ignore_missing(fs::remove_dir_all(&outgoing)).map_err(Error::io("remove", &outgoing))?;
-        private_directories(&outgoing)?;
-        private_directories(&self.directory().join(checkpoints::DIRECTORY))
+        private_directories(&outgoing)
     }
 
     /// Brings a checkpoint that was written to where it was to go, and notes it. Returns why one
@@ -44,19 +42,21 @@ impl ActiveJob {
         wants: impl Fn(&Path) -> bool,
     ) -> Result<Option<Error>, Error> {
         let refused = |source| Error::io("write", &done.path)(source);
+        let kept = self.directory().join(checkpoints::DIRECTORY);
+        private_directories(&kept)?;
         let own = checkpoints::own(self.directory(), done.sequence);
         if done.path == own {
             self.take(&own).map_err(refused)?;
-            sync_directory(own.parent().unwrap_or(&own))?;
+            sync_directory(&kept)?;
             if self.record.checkpoints.is_empty() {
                 // It outlives a power failure only if the job's directory does.
                 sync_directory(self.directory().parent().unwrap_or(self.directory()))?;
             }
         } else if wants(&done.path) {
-            let taken = self.directory().join(checkpoints::DIRECTORY).join(TAKEN);
+            let taken = kept.join(TAKEN);
             ignore_missing(fs::remove_file(&taken)).map_err(refused)?;
             let brought = self.take(&taken).and_then(|()| deliver(&taken, &done.path));
-            brought.map_err(|source| Error::io("write", &done.path)(source))?;
+            brought.map_err(refused)?;
         } else {
             return Err(refused(io::ErrorKind::PermissionDenied.into()));
         }
@@ -99,8 +99,11 @@ impl ActiveJob {
             Ok(Ending::Exited(code)) => {
                 // First the end: a job that is killed in between is not run again.
                 self.end(End::Exited(*code))?;
-                self.remove_checkpoints()?;
-                self.save(false)?;
+                let kept = self.directory().join(checkpoints::DIRECTORY);
+                if kept.exists() || !self.record.checkpoints.is_empty() {
+                    self.remove_checkpoints()?;
+                    self.save(false)?;
+                }
             }
             Ok(Ending::Trapped(trap)) => self.end(End::Trapped(trap.message.clone()))?,
             Ok(Ending::Killed(_)) => self.end(End::Killed)?,

@@ -28,7 +28,6 @@ pub fn probe_isolation() -> Result<Report, Error> {
         memory_bytes: Some(MEMORY),
         threads: THREADS,
         cores: Some(1),
-        parent: None,
     };
     let (group, findings) = Cgroup::create("probe", &limits);
     let mut report = confine_another().map_err(failed)?;
