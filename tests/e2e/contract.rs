@@ -157,7 +157,6 @@ fn after_the_grace_time_the_job_has_left() {
     let running = job.start(&options);
     until(|| job.written("out") == b"running\n");
     let id = only_job(&job.path("state"));
-    fs::remove_dir(id.join("checkpoints")).unwrap();
     fs::write(id.join("checkpoints"), "in the way").unwrap();
     running.signal(Signal::TERM);
     let done = running.wait().expect(CAPTURED);

@@ -2,9 +2,11 @@
 
 mod architectures;
 mod carried;
+mod cgroup_v2;
 mod cli;
 mod contract;
 mod data;
+mod deaths;
 mod deltas;
 mod encryption;
 mod golden;

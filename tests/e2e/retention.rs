@@ -325,10 +325,10 @@ fn killed_while_a_checkpoint_is_written() {
         let mut job = home.start(["run", "--continue", "--checkpoint-after=1ms", module]);
         job.wait_for("filled");
         let id = running_job(&home);
-        let job = home.directory().join("jobs").join(&id);
+        let of_the_job = home.directory().join("jobs").join(&id);
         // The second one at least: there is one before.
-        until(|| whole(&job.join("checkpoints")).is_some());
-        until(|| partial(&job.join("outgoing")).is_some());
+        until(|| whole(&of_the_job.join("checkpoints")).is_some());
+        until(|| partial(&of_the_job.join("outgoing")).is_some());
         job.signal(Signal::KILL);
         assert_eq!(job.wait().code, None);
 

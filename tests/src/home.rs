@@ -244,6 +244,12 @@ impl Running {
         }
     }
 
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal to it.
     ///
     /// # Panics

@@ -154,10 +154,8 @@ pub(crate) fn bind_a_file_over_another(at: &Path) -> io::Result<()> {
         &[number(libc::CLONE_NEWNS | libc::CLONE_NEWUSER)],
     )?;
     let (from, to) = (from.as_ptr() as usize, to.as_ptr() as usize);
-    done(call(
-        libc::SYS_mount,
-        &[from, to, 0, libc::MS_BIND as usize, 0],
-    ))
+    let bind = 4096; // MS_BIND
+    done(call(libc::SYS_mount, &[from, to, 0, bind, 0]))
 }
 
 pub(crate) fn mount_by_descriptors(_: &Path) -> io::Result<()> {
