@@ -25,6 +25,7 @@ mod index;
 mod ingest;
 mod quota;
 mod sweep;
+mod writeback;
 
 use std::path::{Path, PathBuf};
 

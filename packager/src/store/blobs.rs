@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempPath;
 
 use super::error::StoreError;
+use super::writeback::Writeback;
 use super::{Store, files};
 use crate::artifact::{ArtifactError, Descriptor, MAX_DOCUMENT_SIZE};
 use crate::digest::Digest;
@@ -168,8 +169,8 @@ impl BlobReader {
     /// As [`BlobReader::next_chunk`].
     pub fn read_at_most(&mut self, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let left = self.blob.size.saturating_sub(self.position);
-        let mut chunk = Vec::new();
         let wanted = left.min(CHUNK as u64).min(limit);
+        let mut chunk = Vec::with_capacity(usize::try_from(wanted).unwrap_or(CHUNK));
         (&mut self.file)
             .take(wanted)
             .read_to_end(&mut chunk)
@@ -216,6 +217,7 @@ impl Read for BlobReader {
 #[derive(Debug)]
 pub struct BlobWriter {
     file: File,
+    writeback: Writeback,
     path: TempPath,
     /// Whether the next writer would find what is left.
     resumable: bool,
@@ -240,6 +242,7 @@ impl BlobWriter {
         };
         let mut writer = Self {
             file,
+            writeback: Writeback::default(),
             path,
             resumable,
             target: store.blob_path(&blob.digest),
@@ -285,8 +288,9 @@ impl BlobWriter {
     /// # Errors
     /// The file cannot be emptied.
     pub fn restart(&mut self) -> Result<(), StoreError> {
-        self.file
-            .set_len(0)
+        self.writeback
+            .settle()
+            .and_then(|()| self.file.set_len(0))
             .and_then(|()| self.file.rewind())
             .map_err(StoreError::io("write", &self.path))?;
         self.hash = Sha256::new();
@@ -307,6 +311,7 @@ impl BlobWriter {
         self.hash.update(bytes);
         self.file
             .write_all(bytes)
+            .and_then(|()| self.writeback.wrote(&self.file, bytes.len()))
             .map_err(StoreError::io("write", &self.path))?;
         self.written = written;
         self.path.disable_cleanup(self.is_kept());
@@ -339,6 +344,8 @@ impl BlobWriter {
     pub fn commit(mut self) -> Result<(), StoreError> {
         self.check()?;
         self.path.disable_cleanup(false);
+        let settled = self.writeback.settle();
+        settled.map_err(StoreError::io("write", &self.target))?;
         if let Some(directory) = self.target.parent() {
             fs::create_dir_all(directory).map_err(StoreError::io("create", directory))?;
         }
