@@ -18,6 +18,7 @@ mod independent_reader;
 mod interruptions;
 mod limits;
 mod nodes;
+mod oras;
 mod policy;
 mod random_kills;
 mod receipts;
