@@ -12,7 +12,7 @@ use support::real::{Kind, RealRegistry};
 use support::tokens::WithTokens;
 use support::{Recorder, artifact, client, noise, options, packed, reference, store};
 use wherry_packager::{Digest, Store};
-use wherry_registry_client::{Options, Patience, Quiet, Registry, RegistryError};
+use wherry_registry_client::{Options, Patience, Progress, Quiet, Registry, RegistryError};
 
 const MIB: u64 = 1 << 20;
 const KIND: &str = "application/vnd.test";
@@ -145,6 +145,95 @@ fn a_transfer_that_stands_still_is_begun_anew() {
     let name = reference(&proxy.name("a:1"));
     assert_eq!(client.fetch(&to, &name, &Quiet).unwrap(), digest);
     same_blobs(&from, &to, &digest);
+}
+
+/// Lets the proxy go on once three blobs are through.
+struct ReleaseAfterThree<'a>(&'a Proxy, AtomicUsize);
+
+impl Progress for ReleaseAfterThree<'_> {
+    fn planned(&self, _total: u64) {}
+    fn started(&self, _blob: &Digest, _total: u64) {}
+    fn advanced(&self, _blob: &Digest, _bytes: u64) {}
+    fn rewound(&self, _blob: &Digest, _done: u64) {}
+    fn skipped(&self, _blob: &Digest, _total: u64) {}
+    fn finished(&self, _blob: &Digest) {
+        if self.1.fetch_add(1, Ordering::SeqCst) == 2 {
+            self.0.release();
+        }
+    }
+}
+
+#[test]
+fn one_connection_that_is_slow_holds_up_no_other_and_goes_on_or_is_cut() {
+    let Some(registry) = registry() else { return };
+    let (directory, from) = store();
+    let blobs: Vec<_> = (1..=4).map(|seed| noise(seed, 2 << 20)).collect();
+    let digest = artifact(&from, KIND, &blobs, None);
+    let client = client(directory.path());
+    let name = reference(&registry.name("a:1"));
+    client.push(&from, &digest, &name, &Quiet).unwrap();
+    for cut in [None, Some(MIB)] {
+        let (_other, to) = store();
+        // The first is for the question whether it speaks plain HTTP.
+        let proxy = Proxy::start(&registry.host, move |number| Fate {
+            hold_down: (number == 1).then_some(MIB),
+            cut_down: cut.filter(|_| number == 1),
+            ..Fate::default()
+        });
+        let name = reference(&proxy.name("a:1"));
+        // The config and two blobs arrive before it.
+        let progress = ReleaseAfterThree(&proxy, AtomicUsize::new(0));
+        assert_eq!(client.fetch(&to, &name, &progress).unwrap(), digest);
+        same_blobs(&from, &to, &digest);
+    }
+}
+
+#[test]
+fn what_comes_byte_by_byte_is_read_as_it_is_meant() {
+    let Some(registry) = registry() else { return };
+    let (directory, from) = store();
+    let (_other, to) = store();
+    let digest = one_blob(&from, 100_000);
+    let proxy = Proxy::start(&registry.host, |_| Fate {
+        trickle: 20_000,
+        ..Fate::default()
+    });
+    let client = client(directory.path());
+    let name = reference(&proxy.name("a:1"));
+    client.push(&from, &digest, &name, &Quiet).unwrap();
+    assert_eq!(client.fetch(&to, &name, &Quiet).unwrap(), digest);
+    same_blobs(&from, &to, &digest);
+}
+
+#[test]
+fn a_registry_that_is_busy_in_the_middle_of_an_upload_is_asked_again_when_it_says() {
+    let refused = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&refused);
+    let registry = FakeRegistry::start(move |request| {
+        let method = request.line.split(' ').next().expect("a method");
+        match method {
+            "HEAD" => b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n".to_vec(),
+            "POST" => response("202 Accepted", "Location: /v2/up/1\r\n", b""),
+            "PATCH" if count.fetch_add(1, Ordering::SeqCst) < 2 => {
+                response("429 Too Many Requests", "Retry-After: 0\r\n", b"")
+            }
+            "PATCH" => response("202 Accepted", "Location: /v2/up/1\r\n", b""),
+            "GET" if request.line.contains("/up/") => {
+                let headers = "Location: /v2/up/1\r\nRange: 0-0\r\n";
+                response("204 No Content", headers, b"")
+            }
+            "PUT" => response("201 Created", "", b""),
+            _ => support::fake::ok(b"{}"),
+        }
+    });
+    let (directory, from) = store();
+    let digest = packed(&from, 1000, "a:1").digest;
+    let name = reference(&registry.name("a:1"));
+    client(directory.path())
+        .push(&from, &digest, &name, &Quiet)
+        .unwrap();
+    // Two blobs, and two tries more.
+    assert_eq!(refused.load(Ordering::SeqCst), 4);
 }
 
 #[test]

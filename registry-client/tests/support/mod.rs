@@ -6,6 +6,7 @@
 pub(crate) mod fake;
 pub(crate) mod proxy;
 pub(crate) mod real;
+pub(crate) mod second;
 pub(crate) mod tokens;
 
 use std::cell::RefCell;

@@ -1,9 +1,10 @@
-//! A proxy before a registry that cuts connections, holds bytes back, or changes them.
+//! A proxy before a registry that cuts connections, holds bytes back, lets them trickle, or changes them.
+//! Nothing here waits for a time: what is held goes on when the test says so.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 
 /// What happens to a connection: counted are the bytes in one direction.
@@ -17,6 +18,10 @@ pub(crate) struct Fate {
     pub(crate) flip_down: Option<u64>,
     /// After so many bytes from the registry nothing comes any more, but the connection stays.
     pub(crate) stall_down: Option<u64>,
+    /// After so many bytes from the registry nothing comes until [`Proxy::release`].
+    pub(crate) hold_down: Option<u64>,
+    /// So many bytes, in both directions, go one at a time.
+    pub(crate) trickle: u64,
 }
 
 /// A running proxy. It ends when this is dropped.
@@ -35,6 +40,27 @@ struct Counts {
     down: AtomicU64,
     connections: AtomicU64,
     open: Mutex<Vec<TcpStream>>,
+    gate: Mutex<Gate>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    /// When so many bytes came from the client, on all connections together, no more of them go on.
+    limit: Option<u64>,
+    is_held: bool,
+    is_released: bool,
+}
+
+/// One direction of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lane {
+    cut: Option<u64>,
+    flip: Option<u64>,
+    stall: Option<u64>,
+    hold: Option<u64>,
+    is_up: bool,
+    trickle: u64,
 }
 
 impl Proxy {
@@ -88,11 +114,34 @@ impl Proxy {
     pub(crate) fn connections(&self) -> u64 {
         self.counts.connections.load(Ordering::SeqCst)
     }
+
+    /// Lets go on what is held, now and later.
+    pub(crate) fn release(&self) {
+        let mut gate = self.counts.gate.lock().expect("unpoisoned");
+        (gate.limit, gate.is_released) = (None, true);
+        self.counts.changed.notify_all();
+    }
+
+    /// Holds all that the client sends once it has sent so many bytes more, on all connections together.
+    pub(crate) fn hold_up_after(&self, more: u64) {
+        *self.counts.gate.lock().expect("unpoisoned") = Gate {
+            limit: Some(self.up() + more),
+            ..Gate::default()
+        };
+    }
+
+    /// Waits until something is held.
+    pub(crate) fn wait_until_held(&self) {
+        let gate = self.counts.gate.lock().expect("unpoisoned");
+        let held = self.counts.changed.wait_while(gate, |gate| !gate.is_held);
+        drop(held.expect("unpoisoned"));
+    }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
+        self.release();
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -100,10 +149,28 @@ impl Drop for Proxy {
     }
 }
 
+impl Counts {
+    /// Holds the caller, if that is how it is, until all are released.
+    fn pass(&self, lane: Lane, copied: u64, all: u64) {
+        let mut gate = self.gate.lock().expect("unpoisoned");
+        let is_over = lane.is_up && gate.limit.is_some_and(|limit| all >= limit);
+        if !is_over && lane.hold.is_none_or(|hold| copied < hold) {
+            return;
+        }
+        gate.is_held = true;
+        self.changed.notify_all();
+        let released = self.changed.wait_while(gate, |gate| !gate.is_released);
+        drop(released.expect("unpoisoned"));
+    }
+}
+
 fn connect(client: TcpStream, server: TcpStream, fate: Fate, counts: &Arc<Counts>) {
     let mut open = counts.open.lock().expect("unpoisoned");
     open.extend([&client, &server].map(|stream| stream.try_clone().expect("a handle")));
     drop(open);
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).expect("a connection");
+    }
     let pair = || {
         (
             client.try_clone().expect("a handle"),
@@ -111,41 +178,52 @@ fn connect(client: TcpStream, server: TcpStream, fate: Fate, counts: &Arc<Counts
         )
     };
     let ((up_from, up_to), (down_to, down_from)) = (pair(), pair());
-    let (up, down) = (Arc::clone(counts), Arc::clone(counts));
-    thread::spawn(move || {
-        let fate = Fate {
-            cut_down: fate.cut_up,
-            flip_down: None,
-            stall_down: None,
-            ..fate
-        };
-        copy(up_from, up_to, fate, &up.up);
-    });
-    thread::spawn(move || copy(down_from, down_to, fate, &down.down));
+    let up = Lane {
+        cut: fate.cut_up,
+        is_up: true,
+        trickle: fate.trickle,
+        ..Lane::default()
+    };
+    let down = Lane {
+        cut: fate.cut_down,
+        flip: fate.flip_down,
+        stall: fate.stall_down,
+        hold: fate.hold_down,
+        trickle: fate.trickle,
+        ..Lane::default()
+    };
+    let (above, below) = (Arc::clone(counts), Arc::clone(counts));
+    thread::spawn(move || copy(up_from, up_to, up, &above, &above.up));
+    thread::spawn(move || copy(down_from, down_to, down, &below, &below.down));
 }
 
 /// Copies one direction; both end when it does.
-fn copy(mut from: TcpStream, mut to: TcpStream, fate: Fate, count: &AtomicU64) {
+fn copy(mut from: TcpStream, mut to: TcpStream, lane: Lane, counts: &Counts, count: &AtomicU64) {
     let mut buffer = vec![0; 64 << 10];
     let mut copied = 0;
-    let end = fate.cut_down.or(fate.stall_down).unwrap_or(u64::MAX);
+    let end = lane.cut.or(lane.stall).unwrap_or(u64::MAX);
     while copied < end {
-        let wanted = usize::try_from((end - copied).min(buffer.len() as u64)).expect("small");
+        let at_once = match copied < lane.trickle {
+            true => 1,
+            false => buffer.len() as u64,
+        };
+        let wanted = usize::try_from((end - copied).min(at_once)).expect("small");
         let Ok(read @ 1..) = from.read(&mut buffer[..wanted]) else {
             break;
         };
-        if let Some(place) = fate.flip_down
+        if let Some(place) = lane.flip
             && (copied..copied + read as u64).contains(&place)
         {
             buffer[usize::try_from(place - copied).expect("small")] ^= 1;
         }
         copied += read as u64;
-        count.fetch_add(read as u64, Ordering::SeqCst);
+        let all = count.fetch_add(read as u64, Ordering::SeqCst) + read as u64;
+        counts.pass(lane, copied, all);
         if to.write_all(&buffer[..read]).is_err() {
             break;
         }
     }
-    if copied < end || fate.stall_down.is_none() {
+    if copied < end || lane.stall.is_none() {
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Both);
     }
