@@ -49,6 +49,6 @@ pub use quantity::{parse_bytes, parse_duration};
 pub use reference::{Reference, ReferenceError};
 pub use store::{
     Attachment, BlobReader, BlobWriter, Check, Image, Imported, Ingest, Inspection, LentData,
-    Problem, Quota, Removed, Store, StoreError, Stored, Sweep, Workload,
+    Problem, Quota, Removed, Store, StoreError, Stored, Sweep, UploadNote, Workload,
 };
 pub use workload_file::{DataSource, WorkloadFile, WorkloadFileError};

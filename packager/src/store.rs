@@ -6,6 +6,7 @@
 //! blobs/sha256/…    blobs, by digest
 //! ingest/           blobs that are arriving; empty but for what a crash left
 //! data/             data of workloads, unpacked
+//! uploads/          where uploads are that were not finished
 //! index.lock        held while index.json changes
 //! blobs.lock        shared by who adds blobs, exclusive for who deletes them
 //! quota             how many bytes it may have, if that is limited
@@ -25,6 +26,7 @@ mod index;
 mod ingest;
 mod quota;
 mod sweep;
+mod uploads;
 mod writeback;
 
 use std::path::{Path, PathBuf};
@@ -45,6 +47,7 @@ pub use error::StoreError;
 pub use ingest::Ingest;
 pub use quota::Quota;
 pub use sweep::Sweep;
+pub use uploads::UploadNote;
 
 /// A content store in a directory. Cheap to clone; safe to use from several processes.
 #[derive(Clone, Debug)]

@@ -103,13 +103,9 @@ impl Registry {
         let tag_or_digest = to
             .tag()
             .map_or_else(|| digest.to_string(), ToOwned::to_owned);
-        let endpoint = self.registries.endpoint(to)?;
         let parts = Parts::of(store, digest, to)?;
-        self.runtime.block_on(async {
-            let session = self
-                .session(&endpoint, "pull,push", &parts.sources())
-                .await?;
-            push::push(&session, store, &parts, &tag_or_digest, progress).await
+        self.at_registry(to, "pull,push", &parts.sources(), async |session| {
+            push::push(session, store, &parts, &tag_or_digest, progress).await
         })
     }
 
@@ -213,11 +209,22 @@ impl Registry {
         subject: &Digest,
         artifact_type: Option<&str>,
     ) -> Result<Vec<Referrer>, RegistryError> {
-        let endpoint = self.registries.endpoint(repository)?;
-        self.runtime.block_on(async {
-            let session = self.session(&endpoint, "pull", &[]).await?;
+        self.at_registry(repository, "pull", &[], async |session| {
             session.referrers(subject, artifact_type).await
         })
+    }
+
+    /// Does something with the registry itself.
+    fn at_registry<T>(
+        &self,
+        to: &Reference,
+        actions: &str,
+        others: &[String],
+        work: impl AsyncFn(&Session) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let endpoint = self.registries.endpoint(to)?;
+        self.runtime
+            .block_on(async { work(&self.session(&endpoint, actions, others).await?).await })
     }
 
     /// Does something with the first source of a reference that can: a mirror, or else the

@@ -2,7 +2,8 @@
 //!
 //! An upload is a session of the registry. Its address changes with every answer, and the last one
 //! tells how far it is. A registry may have forgotten the session after a cut (docker-registry
-//! does): then another one is opened.
+//! does): then another one is opened. The address is noted in the store, so that the next process goes
+//! on as well.
 
 use std::io;
 use std::pin::pin;
@@ -12,7 +13,7 @@ use futures_util::stream;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, RANGE};
 use reqwest::{Body, Response, StatusCode, Url};
 use tokio::sync::mpsc;
-use wherry_packager::{BlobReader, Descriptor, Digest, Store, StoreError};
+use wherry_packager::{BlobReader, Descriptor, Digest, Store, StoreError, UploadNote};
 
 use crate::error::RegistryError;
 use crate::progress::Progress;
@@ -20,6 +21,8 @@ use crate::session::Session;
 
 /// After a cut, a blob is sent in steps of so many bytes: what cut it may do so again.
 const STEP: u64 = 16 << 20;
+/// Smaller blobs are sent again before a registry has told how far they are.
+const NOTED_FROM: u64 = 1 << 20;
 
 /// How a registry answers to the wish to send a blob.
 enum Opened {
@@ -44,50 +47,90 @@ struct Source<'a> {
     reader: Arc<Mutex<Option<BlobReader>>>,
     /// What is wrong with the blob, if reading it failed.
     damage: Arc<Mutex<Option<StoreError>>>,
+    note: Option<UploadNote>,
 }
 
 impl Session {
-    /// Sends a blob unless the registry has it, or can take it from another of its repositories,
-    /// `source`.
+    /// Sends a blob unless the registry has it, or can take it from `other`, another of its
+    /// repositories.
     pub(crate) async fn push_blob(
         &self,
         store: &Store,
         blob: &Descriptor,
-        source: Option<&str>,
+        other: Option<&str>,
         progress: &dyn Progress,
     ) -> Result<(), RegistryError> {
         if self.has_blob(&blob.digest).await? {
             progress.skipped(&blob.digest, blob.size);
             return Ok(());
         }
-        let mut upload = match self.open_upload(blob, source).await? {
-            Opened::Mounted => {
-                progress.skipped(&blob.digest, blob.size);
-                return Ok(());
-            }
-            Opened::Upload(upload) => upload,
+        let mut source = Source::new(store, blob, self.note_about(store, blob));
+        let noted = self.noted_upload(&source).await;
+        let is_noted = noted.is_some();
+        let upload = match noted {
+            Some(upload) => upload,
+            None => match self.open_upload(blob, other).await? {
+                Opened::Mounted => {
+                    source.forget();
+                    progress.skipped(&blob.digest, blob.size);
+                    return Ok(());
+                }
+                Opened::Upload(upload) => upload,
+            },
         };
         progress.started(&blob.digest, blob.size);
-        let source = Source::new(store, blob);
-        let (mut tries, mut step) = (self.tries(), blob.size.max(1));
+        progress.advanced(&blob.digest, upload.offset);
+        self.send_until_it_is_there(upload, &mut source, is_noted, progress)
+            .await?;
+        source.forget();
+        progress.finished(&blob.digest);
+        Ok(())
+    }
+
+    /// Sends a blob, after cuts from where the registry is. An upload `is_noted` if an earlier process
+    /// began it.
+    async fn send_until_it_is_there(
+        &self,
+        mut upload: Upload,
+        source: &mut Source<'_>,
+        mut is_noted: bool,
+        progress: &dyn Progress,
+    ) -> Result<(), RegistryError> {
+        let blob = source.blob;
+        let mut was_cut = is_noted;
+        let mut tries = self.tries();
         loop {
+            source.keep(&upload);
             let before = upload.offset;
-            let error = match self.send_blob(&mut upload, &source, step, progress).await {
-                Ok(()) => break,
+            let step = match was_cut {
+                true => STEP.max(upload.least),
+                false => blob.size.max(1),
+            };
+            let error = match self.send_blob(&mut upload, source, step, progress).await {
+                Ok(()) => return Ok(()),
                 Err(error) if self.is_passing(&error) => error,
+                // What the earlier process left is not what it should be.
+                Err(
+                    RegistryError::Refused { .. }
+                    | RegistryError::NotFound { .. }
+                    | RegistryError::Protocol { .. },
+                ) if is_noted => {
+                    is_noted = false;
+                    upload = self.begin_upload().await?;
+                    progress.rewound(&blob.digest, 0);
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
-            let resumed = self.resume_upload(&upload).await?;
-            if let Some(resumed) = resumed {
-                upload = resumed;
-            } else if self.has_blob(&blob.digest).await? {
+            was_cut = true;
+            upload = match self.resume_upload(&upload).await? {
+                Some(resumed) => resumed,
                 // Only the answer was lost.
-                break;
-            } else if let Opened::Upload(new) = self.open_upload(blob, None).await? {
-                upload = new;
-            }
+                None if self.has_blob(&blob.digest).await? => return Ok(()),
+                None => self.begin_upload().await?,
+            };
+            source.keep(&upload);
             progress.rewound(&blob.digest, upload.offset);
-            step = STEP.max(upload.least);
             if upload.offset > before {
                 tries.progress();
             }
@@ -95,8 +138,24 @@ impl Session {
                 return Err(error);
             }
         }
-        progress.finished(&blob.digest);
-        Ok(())
+    }
+
+    fn note_about(&self, store: &Store, blob: &Descriptor) -> Option<UploadNote> {
+        let destination = format!("{}/{}", self.registry(), self.repository());
+        let is_large = blob.size >= NOTED_FROM;
+        is_large.then(|| store.upload_note(&blob.digest, &destination))
+    }
+
+    /// The upload that an earlier process has begun, if the registry still knows it. It is asked only
+    /// once: there is another way.
+    async fn noted_upload(&self, source: &Source<'_>) -> Option<Upload> {
+        let upload = Upload {
+            location: source.note.as_ref()?.location()?.parse().ok()?,
+            offset: 0,
+            least: 0,
+        };
+        let answer = self.ask_for_upload(&upload.location).await.ok()?;
+        self.known_upload(&upload, &answer)
     }
 
     /// Whether the repository has a blob.
@@ -132,6 +191,10 @@ impl Session {
                 _ => {}
             }
         }
+        self.begin_upload().await.map(Opened::Upload)
+    }
+
+    async fn begin_upload(&self) -> Result<Upload, RegistryError> {
         let url = self.url("blobs/uploads/")?;
         let response = self
             .send(|| self.http().post(url.clone()).header(CONTENT_LENGTH, 0))
@@ -140,7 +203,7 @@ impl Session {
         let response = self
             .expect(response, &wanted, "start an upload", self.repository())
             .await?;
-        self.opened(&response).map(Opened::Upload)
+        self.opened(&response)
     }
 
     fn opened(&self, response: &Response) -> Result<Upload, RegistryError> {
@@ -161,35 +224,37 @@ impl Session {
     /// Asks how far an upload is; `None` if the registry does not know it any more.
     async fn resume_upload(&self, upload: &Upload) -> Result<Option<Upload>, RegistryError> {
         let answer = self
-            .until_answered(async || {
-                let get = || self.http().get(upload.location.clone());
-                match self.send_once(get(), &upload.location).await? {
-                    Some(response) => Ok(response),
-                    None => self.send_unchallenged(get(), &upload.location).await,
-                }
-            })
+            .until_answered(async || self.ask_for_upload(&upload.location).await)
             .await?;
-        if !matches!(
-            answer.status(),
-            StatusCode::NO_CONTENT | StatusCode::ACCEPTED
-        ) {
-            return Ok(None);
+        Ok(self.known_upload(upload, &answer))
+    }
+
+    async fn ask_for_upload(&self, location: &Url) -> Result<Response, RegistryError> {
+        let get = || self.http().get(location.clone());
+        match self.send_once(get(), location).await? {
+            Some(response) => Ok(response),
+            None => self.send_unchallenged(get(), location).await,
         }
-        Ok(Some(Upload {
-            location: self.location(&answer).unwrap_or(upload.location.clone()),
+    }
+
+    /// What the answer tells about an upload.
+    fn known_upload(&self, upload: &Upload, answer: &Response) -> Option<Upload> {
+        let known = [StatusCode::NO_CONTENT, StatusCode::ACCEPTED];
+        known.contains(&answer.status()).then(|| Upload {
+            location: self.location(answer).unwrap_or(upload.location.clone()),
             // Of an empty upload, docker-registry says `0-0`.
             offset: end_of(answer.headers())
                 .filter(|end| *end != 1)
                 .unwrap_or(0),
             least: upload.least,
-        }))
+        })
     }
 
     /// Sends the rest of a blob in steps, and closes the upload.
     async fn send_blob(
         &self,
         upload: &mut Upload,
-        source: &Source<'_>,
+        source: &mut Source<'_>,
         step: u64,
         progress: &dyn Progress,
     ) -> Result<(), RegistryError> {
@@ -200,6 +265,7 @@ impl Session {
         while upload.offset < size {
             let end = size.min(upload.offset.saturating_add(step));
             self.send_step(upload, source, end, progress).await?;
+            source.keep(upload);
         }
         let mut location = upload.location.clone();
         location
@@ -305,12 +371,27 @@ fn end_of(headers: &HeaderMap) -> Option<u64> {
 }
 
 impl<'a> Source<'a> {
-    fn new(store: &'a Store, blob: &'a Descriptor) -> Self {
+    fn new(store: &'a Store, blob: &'a Descriptor, note: Option<UploadNote>) -> Self {
         Self {
             store,
             blob,
             reader: Arc::default(),
             damage: Arc::default(),
+            note,
+        }
+    }
+
+    /// Notes for the next process where its upload is.
+    fn keep(&mut self, upload: &Upload) {
+        if let Some(note) = &mut self.note {
+            note.keep(upload.location.as_str());
+        }
+    }
+
+    /// It has arrived.
+    fn forget(self) {
+        if let Some(note) = self.note {
+            note.remove();
         }
     }
 

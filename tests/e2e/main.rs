@@ -16,10 +16,14 @@ mod gpu_workloads;
 mod hostile;
 mod independent_reader;
 mod interruptions;
+mod killed_pushes;
 mod limits;
 mod nodes;
 mod oras;
 mod policy;
+#[allow(dead_code, reason = "the tests of the registry client use more of it")]
+#[path = "../../registry-client/tests/support/proxy.rs"]
+mod proxy;
 mod random_kills;
 mod receipts;
 mod refused_checkpoints;
@@ -27,6 +31,8 @@ mod refused_workloads;
 mod registry;
 mod registry_server;
 mod retention;
+#[path = "../../registry-client/tests/support/second.rs"]
+mod second;
 mod slurm;
 mod slurm_cluster;
 mod trust;

@@ -152,6 +152,9 @@ impl Store {
                 bytes += self.delete_unpacked(&unpacked, dry_run)?.unwrap_or(0);
             }
         }
+        if !dry_run {
+            self.forget_uploads(|blob| in_use.contains(blob));
+        }
         // Nobody is adding blobs: what is here was left by a crash.
         for entry in files::list(&self.ingest_directory())? {
             bytes += delete(&entry, dry_run)?;

@@ -50,6 +50,8 @@ struct Gate {
     limit: Option<u64>,
     is_held: bool,
     is_released: bool,
+    /// Directions of connections that have not ended.
+    open: usize,
 }
 
 /// One direction of a connection.
@@ -124,10 +126,15 @@ impl Proxy {
 
     /// Holds all that the client sends once it has sent so many bytes more, on all connections together.
     pub(crate) fn hold_up_after(&self, more: u64) {
-        *self.counts.gate.lock().expect("unpoisoned") = Gate {
-            limit: Some(self.up() + more),
-            ..Gate::default()
-        };
+        let mut gate = self.counts.gate.lock().expect("unpoisoned");
+        (gate.limit, gate.is_held, gate.is_released) = (Some(self.up() + more), false, false);
+    }
+
+    /// Waits until all connections have ended, and what was on its way with them.
+    pub(crate) fn wait_until_empty(&self) {
+        let gate = self.counts.gate.lock().expect("unpoisoned");
+        let empty = self.counts.changed.wait_while(gate, |gate| gate.open > 0);
+        drop(empty.expect("unpoisoned"));
     }
 
     /// Waits until something is held.
@@ -150,6 +157,11 @@ impl Drop for Proxy {
 }
 
 impl Counts {
+    fn ended(&self) {
+        self.gate.lock().expect("unpoisoned").open -= 1;
+        self.changed.notify_all();
+    }
+
     /// Holds the caller, if that is how it is, until all are released.
     fn pass(&self, lane: Lane, copied: u64, all: u64) {
         let mut gate = self.gate.lock().expect("unpoisoned");
@@ -192,9 +204,16 @@ fn connect(client: TcpStream, server: TcpStream, fate: Fate, counts: &Arc<Counts
         trickle: fate.trickle,
         ..Lane::default()
     };
+    counts.gate.lock().expect("unpoisoned").open += 2;
     let (above, below) = (Arc::clone(counts), Arc::clone(counts));
-    thread::spawn(move || copy(up_from, up_to, up, &above, &above.up));
-    thread::spawn(move || copy(down_from, down_to, down, &below, &below.down));
+    thread::spawn(move || {
+        copy(up_from, up_to, up, &above, &above.up);
+        above.ended();
+    });
+    thread::spawn(move || {
+        copy(down_from, down_to, down, &below, &below.down);
+        below.ended();
+    });
 }
 
 /// Copies one direction; both end when it does.
