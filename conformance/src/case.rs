@@ -2,11 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use wasmtime::{Engine, Result, bail, error::Context, format_err};
+use wasmtime::{Result, bail, error::Context, format_err};
 
-use wherry_instrument::Error::Unsupported;
+use wherry_instrument::{Error::Unsupported, Options};
 
-use crate::{Random, Report, Subject, arguments, module, sprinkle};
+use crate::{Engines, Random, Report, Subject, arguments, module, sprinkle};
 
 /// Safepoints beyond which a call is not interrupted at every one of them.
 const MANY: u64 = 300;
@@ -38,9 +38,11 @@ pub struct Failure {
 /// # Errors
 /// With the module, if a form differs from the original, or an interrupted call from an
 /// uninterrupted one.
-pub fn random_trial(engines: &[Engine], seed: u64) -> Result<Report, Box<Failure>> {
+pub fn random_trial(engines: &Engines, seed: u64) -> Result<Report, Box<Failure>> {
     let mut random = Random::new(seed);
-    let mut wasm = module(&mut random).unwrap_or_default();
+    // Half of the modules make their own NaNs canonical, and are not changed in that.
+    let canonical_nans = random.below(2) == 0;
+    let mut wasm = module(&mut random, !canonical_nans).unwrap_or_default();
     if wasm.is_empty() {
         return Ok(Report::default());
     }
@@ -48,8 +50,13 @@ pub fn random_trial(engines: &[Engine], seed: u64) -> Result<Report, Box<Failure
         let every = 1 + random.below(16);
         wasm = sprinkle(&wasm, |number| number % every == 0).unwrap_or(wasm);
     }
+    let options = Options {
+        unroll: random.below(2) == 0,
+        canonical_nans,
+        ..Options::default()
+    };
     let mut call = None;
-    let trial = AssertUnwindSafe(|| trial(engines, &wasm, &mut random, &mut call));
+    let trial = AssertUnwindSafe(|| trial(engines, &wasm, options, &mut random, &mut call));
     let error = match catch_unwind(trial) {
         Ok(Ok(report)) => return Ok(report),
         Ok(Err(error)) => error,
@@ -60,13 +67,14 @@ pub fn random_trial(engines: &[Engine], seed: u64) -> Result<Report, Box<Failure
 
 /// `current` is the call that is being made.
 fn trial(
-    engines: &[Engine],
+    engines: &Engines,
     wasm: &[u8],
+    options: Options,
     random: &mut Random,
     current: &mut Option<Call>,
 ) -> Result<Report> {
     let mut total = Report::default();
-    let subject = match Subject::new(engines, wasm, random.below(2) == 1) {
+    let subject = match Subject::new(engines, wasm, options) {
         Err(error) if matches!(error.downcast_ref(), Some(Unsupported { .. })) => {
             total.refused = 1;
             return Ok(total);
@@ -98,14 +106,22 @@ fn trial(
     Ok(total)
 }
 
-/// Makes one call of a module, and interrupts it, with loops unrolled and not.
+/// Makes one call of a module, and interrupts it, in all forms.
 ///
 /// # Errors
 /// As [`random_trial`], and if there is no such export.
-pub fn repeat(engines: &[Engine], wasm: &[u8], call: Option<&Call>) -> Result<Report> {
+pub fn repeat(engines: &Engines, wasm: &[u8], call: Option<&Call>) -> Result<Report> {
     let mut total = Report::default();
-    for unroll in [false, true] {
-        let subject = Subject::new(engines, wasm, unroll)?;
+    for (unroll, canonical_nans) in [(false, true), (true, true), (false, false), (true, false)] {
+        if engines.differ() && !canonical_nans {
+            continue;
+        }
+        let options = Options {
+            unroll,
+            canonical_nans,
+            ..Options::default()
+        };
+        let subject = Subject::new(engines, wasm, options)?;
         if let Some(call) = call {
             total += repeat_with(&subject, call)?;
         }
@@ -149,7 +165,7 @@ impl Failure {
 ///
 /// # Errors
 /// As [`repeat`], and if the file is not understood.
-pub fn repeat_text(engines: &[Engine], text: &str) -> Result<Report> {
+pub fn repeat_text(engines: &Engines, text: &str) -> Result<Report> {
     let first = text.lines().next().unwrap_or_default();
     let call = parse_call(first).with_context(|| format!("the first line, {first:?}"))?;
     let buffer = wast::parser::ParseBuffer::new(text)?;

@@ -14,14 +14,50 @@ pub fn engine() -> Result<Engine> {
     Engine::new(&config())
 }
 
-/// Two engines like it, with different instruction sets: this processor's, and that of
-/// wasmtime's interpreter. What WebAssembly leaves to the machine is decided.
-///
-/// # Errors
-/// If wasmtime does not support this host.
-pub fn two_engines() -> Result<[Engine; 2]> {
-    let mut config = config();
-    config.relaxed_simd_deterministic(true);
+/// What programs are tried on.
+pub struct Engines {
+    /// The program begins on the first, and goes on, when it was stopped, on the next one.
+    pub each: Vec<Engine>,
+    /// As the first, but the compiler makes the result of every operation a canonical NaN: what can be seen
+    /// of the pass's doing so has to be the same.
+    pub canonical: Engine,
+}
+
+impl Engines {
+    /// For this processor.
+    ///
+    /// # Errors
+    /// If wasmtime does not support this host.
+    pub fn native() -> Result<Self> {
+        Self::of(|config| Ok(vec![Engine::new(&config)?]))
+    }
+
+    /// For different instruction sets: this processor's, and that of wasmtime's interpreter.
+    ///
+    /// # Errors
+    /// If wasmtime does not support this host.
+    pub fn across() -> Result<Self> {
+        Self::of(two_engines)
+    }
+
+    /// What relaxed instructions do is decided, as in deterministic jobs.
+    fn of(each: impl FnOnce(Config) -> Result<Vec<Engine>>) -> Result<Self> {
+        let mut config = config();
+        config.relaxed_simd_deterministic(true);
+        let each = each(config.clone())?;
+        config.cranelift_nan_canonicalization(true);
+        let canonical = Engine::new(&config)?;
+        Ok(Self { each, canonical })
+    }
+
+    /// Whether NaNs have to be canonical for all of them to come to the same.
+    #[must_use]
+    pub fn differ(&self) -> bool {
+        self.each.len() > 1
+    }
+}
+
+fn two_engines(mut config: Config) -> Result<Vec<Engine>> {
     let native = Engine::new(&config)?;
     let interpreter = if cfg!(target_endian = "little") {
         "pulley64"
@@ -32,7 +68,7 @@ pub fn two_engines() -> Result<[Engine; 2]> {
         .target(interpreter)?
         .wasm_threads(false)
         .shared_memory(false);
-    Ok([native, Engine::new(&config)?])
+    Ok(vec![native, Engine::new(&config)?])
 }
 
 fn config() -> Config {

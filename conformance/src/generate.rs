@@ -33,9 +33,9 @@ impl Random {
 }
 
 /// A random module that terminates, or `None` if the bytes did not make one. It uses what
-/// [`wherry_instrument::supported_features`] allows.
+/// [`wherry_instrument::supported_features`] allows. If `canonical_nans`, none of its NaNs are the machine's choice.
 #[must_use]
-pub fn module(random: &mut Random) -> Option<Vec<u8>> {
+pub fn module(random: &mut Random, canonical_nans: bool) -> Option<Vec<u8>> {
     let bytes = random.bytes(4096);
     let config = Config {
         max_imports: 0,
@@ -59,7 +59,7 @@ pub fn module(random: &mut Random) -> Option<Vec<u8>> {
         exceptions_enabled: random.below(2) == 0,
         relaxed_simd_enabled: true,
         wide_arithmetic_enabled: true,
-        canonicalize_nans: true,
+        canonicalize_nans: canonical_nans,
         disallow_traps: random.below(3) != 0,
         // What is refused at load.
         custom_page_sizes_enabled: false,

@@ -19,7 +19,7 @@ mod typed;
 pub use case::{Call, Failure, random_trial, repeat, repeat_text};
 pub use checkpoint::State;
 pub use forge::{build_on, forge, forge_contents, garble, put_together_again};
-pub use form::{Form, engine, two_engines};
+pub use form::{Engines, Form, engine};
 pub use generate::{Random, arguments, module};
 pub use machine::{Guest, Machine};
 pub use minimise::minimise;

@@ -228,6 +228,7 @@ impl<'a> Runner<'a> {
                 resumable: true,
                 countdown: true,
                 unroll: true,
+                canonical_nans: true,
                 ..Options::default()
             }),
         }

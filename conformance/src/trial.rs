@@ -1,13 +1,17 @@
 //! One program under trial: its instrumented forms must do what the original does, and do it
 //! also when they are stopped and moved at any safepoint.
 
-use std::sync::Arc;
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use wasmtime::{Engine, FuncType, Result, Val, bail, ensure};
+use wasmtime::{FuncType, Result, Val, bail, ensure};
 use wherry_instrument::Options;
 
 use crate::{
-    Form, State,
+    Engines, Form, State,
     machine::{Machine, blank, show},
 };
 
@@ -18,6 +22,8 @@ pub struct Report {
     pub calls: u64,
     /// Times a program was stopped, and went on in a new store from a checkpoint's bytes.
     pub round_trips: u64,
+    /// How many of them went on in a form with a way back only into what was on the stack.
+    pub in_part: u64,
     /// Modules that were refused by name.
     pub refused: u64,
 }
@@ -26,18 +32,33 @@ impl std::ops::AddAssign for Report {
     fn add_assign(&mut self, other: Self) {
         self.calls += other.calls;
         self.round_trips += other.round_trips;
+        self.in_part += other.in_part;
         self.refused += other.refused;
     }
 }
+
+/// Forms with a way back in part that are made of a module, on each engine: to make one takes longer than
+/// to go on in it.
+const PARTS: usize = 8;
+
+/// The forms with a way back in part, by the functions on the stack.
+type Parts = RefCell<HashMap<BTreeSet<u32>, Arc<Form>>>;
 
 /// A module in its forms: as it was, counting, and counting and resumable.
 pub struct Subject {
     original: Arc<Form>,
     counting: Arc<Form>,
     /// On each engine; the program goes on in one after the other.
-    resumable: Vec<Arc<Form>>,
+    resumable: Vec<Whole>,
     wasm: Vec<u8>,
     options: Options,
+}
+
+/// What a program goes on in on one engine.
+struct Whole {
+    /// With a way back into all functions.
+    form: Arc<Form>,
+    parts: Parts,
 }
 
 /// How a call ended.
@@ -49,19 +70,22 @@ struct Ending {
 }
 
 impl Subject {
-    /// Compiles all forms, with loops unrolled or not. The program begins on the first of the engines, and goes on, when it
-    /// was stopped, on the next one.
+    /// Compiles all forms.
     ///
     /// # Errors
     /// If the module is refused, or an instrumented form is not valid.
     ///
     /// # Panics
     /// Without an engine.
-    pub fn new(engines: &[Engine], wasm: &[u8], unroll: bool) -> Result<Self> {
+    pub fn new(engines: &Engines, wasm: &[u8], options: Options) -> Result<Self> {
         let options = Options {
             countdown: true,
-            unroll,
-            ..Options::default()
+            ..options
+        };
+        let originals = if options.canonical_nans {
+            &engines.canonical
+        } else {
+            &engines.each[0]
         };
         let form = |engine, resumable| {
             let options = Options {
@@ -70,18 +94,21 @@ impl Subject {
             };
             Form::instrumented(engine, wasm, options)
         };
-        let counting = form(&engines[0], false)?;
+        let counting = form(&engines.each[0], false)?;
         let mut resumable = Vec::new();
-        for engine in engines {
+        for engine in &engines.each {
             let form = form(engine, true)?;
             ensure!(
                 counting.map == form.map,
                 "the forms disagree on their safepoints"
             );
-            resumable.push(form);
+            resumable.push(Whole {
+                form,
+                parts: Parts::default(),
+            });
         }
         Ok(Self {
-            original: Form::original(&engines[0], wasm)?,
+            original: Form::original(originals, wasm)?,
             counting,
             resumable,
             wasm: wasm.to_owned(),
@@ -154,7 +181,13 @@ impl Subject {
             if report.round_trips * every.unsigned_abs() > passed {
                 bail!("{name:?} passes more safepoints than the {passed} it should");
             }
-            let form = self.next_form(report.round_trips, &mut machine)?;
+            let form = match self.part(report.round_trips, &mut machine)? {
+                Some(part) => {
+                    report.in_part += 1;
+                    part
+                }
+                None => Arc::clone(&self.next(report.round_trips).form),
+            };
             machine = Machine::resume(&form, &machine.checkpoint()?)?;
         };
         ensure!(
@@ -174,21 +207,31 @@ impl Subject {
         Ok(report)
     }
 
-    /// What the program goes on in after so many stops: now and then a form that can rewind into
-    /// what is on its stack and nothing else, as a job does when it is resumed.
-    fn next_form(&self, stops: u64, machine: &mut Machine) -> Result<Arc<Form>> {
-        let next = usize::try_from(stops)? % self.resumable.len();
-        let whole = &self.resumable[next];
-        if !(stops + 1).is_power_of_two() {
-            return Ok(Arc::clone(whole));
+    /// What the program goes on in after so many stops.
+    fn next(&self, stops: u64) -> &Whole {
+        let engines = self.resumable.len() as u64;
+        let next = usize::try_from(stops % engines).unwrap_or_default();
+        &self.resumable[next]
+    }
+
+    /// The form that a job is resumed in: it can rewind into what is on the stack and nothing
+    /// else. None every third time, and for a stack that comes when many have been.
+    fn part(&self, stops: u64, machine: &mut Machine) -> Result<Option<Arc<Form>>> {
+        if stops.is_multiple_of(3) {
+            return Ok(None);
         }
-        let (engine, stack) = (whole.module.engine(), machine.stack()?);
-        let form = Form::to_resume(engine, &self.wasm, self.options, &stack)?;
-        ensure!(
-            form.map == whole.map,
-            "the forms disagree on their safepoints"
-        );
-        Ok(form)
+        let Whole { form: whole, parts } = self.next(stops);
+        let stack = machine.stack()?;
+        let mut parts = parts.borrow_mut();
+        if parts.len() < PARTS && !parts.contains_key(&stack) {
+            let form = Form::to_resume(whole.module.engine(), &self.wasm, self.options, &stack)?;
+            ensure!(
+                form.map == whole.map,
+                "the forms disagree on their safepoints"
+            );
+            parts.insert(stack.clone(), form);
+        }
+        Ok(parts.get(&stack).cloned())
     }
 
     fn uninterrupted(

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use wasmtime::{Result, error::Context};
-use wherry_conformance::{engine, repeat_text, two_engines};
+use wherry_conformance::{Engines, repeat_text};
 
 #[test]
 fn regressions() -> Result<()> {
@@ -13,7 +13,7 @@ fn regressions() -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let text = fs::read_to_string(&path)?;
-        for engines in [vec![engine()?], two_engines()?.to_vec()] {
+        for engines in [Engines::native()?, Engines::across()?] {
             let report = repeat_text(&engines, &text);
             let report = report.with_context(|| format!("{}", path.display()))?;
             assert!(

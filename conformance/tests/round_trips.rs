@@ -6,8 +6,9 @@
 
 #![expect(clippy::print_stdout, reason = "a test tells how much it did")]
 
-use wasmtime::{Engine, FuncType, Module, Result, error::Context};
-use wherry_conformance::{Report, Subject, engine, random_trial, two_engines};
+use wasmtime::{FuncType, Module, Result, error::Context};
+use wherry_conformance::{Engines, Report, Subject, random_trial};
+use wherry_instrument::Options;
 
 /// Safepoints beyond which a program is not interrupted at every one of them.
 const MANY: u64 = 300;
@@ -21,16 +22,16 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn random_modules() -> Result<()> {
-    round_trips(&[engine()?], setting("WHERRY_MODULES", 300), "")
+    round_trips(&Engines::native()?, setting("WHERRY_MODULES", 300), "")
 }
 
 #[test]
 fn random_modules_across_instruction_sets() -> Result<()> {
     let modules = setting("WHERRY_MODULES", 300).div_ceil(4);
-    round_trips(&two_engines()?, modules, "--across ")
+    round_trips(&Engines::across()?, modules, "--across ")
 }
 
-fn round_trips(engines: &[Engine], modules: u64, option: &str) -> Result<()> {
+fn round_trips(engines: &Engines, modules: u64, option: &str) -> Result<()> {
     let first = setting("WHERRY_SEED", 1);
     let mut total = Report::default();
     for seed in first..first + modules {
@@ -43,13 +44,17 @@ fn round_trips(engines: &[Engine], modules: u64, option: &str) -> Result<()> {
         }
     }
     println!(
-        "{modules} modules ({} refused), {} calls, {} round trips",
-        total.refused, total.calls, total.round_trips
+        "{modules} modules ({} refused), {} calls, {} round trips, {} with a way back in part",
+        total.refused, total.calls, total.round_trips, total.in_part
     );
     assert!(total.refused * 4 < modules, "too many are refused");
     assert!(
         total.round_trips > modules * 10,
         "too few round trips to mean anything"
+    );
+    assert!(
+        total.in_part * 3 > total.round_trips,
+        "too few with a way back in part"
     );
     Ok(())
 }
@@ -57,16 +62,16 @@ fn round_trips(engines: &[Engine], modules: u64, option: &str) -> Result<()> {
 /// The programs of the engine's tests that need no host, at every safepoint or nearly so.
 #[test]
 fn programs() -> Result<()> {
-    programs_on(&[engine()?])
+    programs_on(&Engines::native()?)
 }
 
 #[test]
 fn programs_across_instruction_sets() -> Result<()> {
-    programs_on(&two_engines()?)
+    programs_on(&Engines::across()?)
 }
 
-fn programs_on(engines: &[Engine]) -> Result<()> {
-    let engine = &engines[0];
+fn programs_on(engines: &Engines) -> Result<()> {
+    let engine = &engines.each[0];
     let folder = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../runtime/engine/tests/programs"
@@ -87,9 +92,17 @@ fn programs_on(engines: &[Engine]) -> Result<()> {
     Ok(())
 }
 
-fn program(engines: &[Engine], wasm: &[u8], unroll: bool) -> Result<Report> {
-    let subject = Subject::new(engines, wasm, unroll)?;
-    let ty = FuncType::new(&engines[0], [], []);
+fn options(unroll: bool) -> Options {
+    Options {
+        unroll,
+        canonical_nans: unroll,
+        ..Options::default()
+    }
+}
+
+fn program(engines: &Engines, wasm: &[u8], unroll: bool) -> Result<Report> {
+    let subject = Subject::new(engines, wasm, options(unroll))?;
+    let ty = FuncType::new(&engines.each[0], [], []);
     let passed = subject
         .safepoints("_start", &ty, &[])?
         .context("it cannot be started")?;
@@ -116,20 +129,20 @@ const KERNELS: [(&str, i32, u64); 10] = [
 
 #[test]
 fn kernels() -> Result<()> {
-    kernels_on(&[engine()?])
+    kernels_on(&Engines::native()?)
 }
 
 #[test]
 fn kernels_across_instruction_sets() -> Result<()> {
-    kernels_on(&two_engines()?)
+    kernels_on(&Engines::across()?)
 }
 
-fn kernels_on(engines: &[Engine]) -> Result<()> {
+fn kernels_on(engines: &Engines) -> Result<()> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../workloads/prebuilt/kernels");
     let both = [false, true].map(|unroll| KERNELS.map(|kernel| (unroll, kernel)));
     for (unroll, (name, rounds, every)) in both.into_iter().flatten() {
         let wasm = std::fs::read(format!("{folder}/{name}.wasm"))?;
-        let subject = Subject::new(engines, &wasm, unroll)?;
+        let subject = Subject::new(engines, &wasm, options(unroll))?;
         let exports = subject.exports();
         let (_, ty) = exports
             .iter()

@@ -10,8 +10,8 @@ use std::{
 };
 
 use clap::Parser;
-use wasmtime::{Engine, Result};
-use wherry_conformance::{Failure, Report, engine, minimise, random_trial, repeat, two_engines};
+use wasmtime::Result;
+use wherry_conformance::{Engines, Failure, Report, minimise, random_trial, repeat};
 
 /// Between two lines about the progress.
 const PROGRESS: Duration = Duration::from_secs(60);
@@ -38,9 +38,9 @@ struct Options {
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
     let engines = if options.across {
-        two_engines()?.to_vec()
+        Engines::across()?
     } else {
-        vec![engine()?]
+        Engines::native()?
     };
     let start = Instant::now();
     let end = start + Duration::from_secs(60 * options.minutes);
@@ -73,16 +73,17 @@ fn main() -> Result<ExitCode> {
 fn tell(options: &Options, modules: u64, total: Report, failures: u64, start: Instant) {
     let (first, seconds) = (options.seed, start.elapsed().as_secs());
     println!(
-        "seeds {first} to {}: {modules} modules ({} refused), {} calls, {} round trips, {failures} failures, {seconds} s",
+        "seeds {first} to {}: {modules} modules ({} refused), {} calls, {} round trips ({} with a way back in part), {failures} failures, {seconds} s",
         first + modules - 1,
         total.refused,
         total.calls,
         total.round_trips,
+        total.in_part,
     );
 }
 
 /// Writes the case down, as small as it can be made.
-fn keep(engines: &[Engine], options: &Options, seed: u64, mut failure: Failure) -> Result<()> {
+fn keep(engines: &Engines, options: &Options, seed: u64, mut failure: Failure) -> Result<()> {
     let call = failure.call.clone();
     let fails = |wasm: &[u8]| repeat(engines, wasm, call.as_ref()).is_err();
     if fails(&failure.wasm) {

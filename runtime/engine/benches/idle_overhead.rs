@@ -76,7 +76,6 @@ impl Compiled {
         let mut config = Config::new();
         config.wasm_branch_hinting(true).shared_memory(true);
         config.epoch_interruption(way == Way::Epochs);
-        config.cranelift_nan_canonicalization(way == Way::Deterministic);
         config.relaxed_simd_deterministic(way == Way::Deterministic);
         let engine = Engine::new(&config)?;
         let code = engine.precompile_module(&made(wasm, way)?)?;
@@ -118,6 +117,7 @@ fn made(wasm: &[u8], way: Way) -> wasmtime::Result<Vec<u8>> {
         resumable: way == Way::ResumedAnywhere,
         countdown,
         unroll: !countdown,
+        canonical_nans: way == Way::Deterministic,
         ..Options::default()
     };
     let instrumented = if way == Way::Resumed {

@@ -154,6 +154,7 @@ impl Form {
                 countdown,
                 // Positions are the same whatever a version of the pass unrolls.
                 unroll: !countdown,
+                canonical_nans: deterministic,
                 ..Options::default()
             },
             deterministic,
@@ -176,9 +177,7 @@ impl Half {
         };
         let memories = Memories::default();
         let mut config = with_memories(wasmtime_config(stack), &memories);
-        config
-            .cranelift_nan_canonicalization(form.deterministic)
-            .relaxed_simd_deterministic(form.deterministic);
+        config.relaxed_simd_deterministic(form.deterministic);
         if target == Target::Interpreter {
             for_interpreter(&mut config).map_err(failed)?;
         }

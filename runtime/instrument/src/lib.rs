@@ -40,6 +40,7 @@ mod layout;
 mod liveness;
 mod map;
 mod module;
+mod nans;
 mod pass;
 mod refusal;
 mod rewrite;
@@ -139,6 +140,8 @@ pub struct Options {
     /// For an engine without atomic instructions: the memory of the flag is not shared. To
     /// raise it, the engine must interrupt the program, as its epochs do.
     pub unshared_flag: bool,
+    /// A NaN that an operation made is canonical wherever its bits can be seen.
+    pub canonical_nans: bool,
 }
 
 /// An instrumented module.

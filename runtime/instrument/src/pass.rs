@@ -17,6 +17,7 @@ use crate::{
     liveness,
     map::{Kind, Segments, Site, Type},
     module::{BodyValidators, Module, index},
+    nans,
     refusal::function_name,
     rewrite::{rewrite, slots},
     types::all_exact,
@@ -168,7 +169,11 @@ impl Pass<'_, '_> {
         let drop_segments = self.helpers.add(drop_type, drop);
         let indices = self.helpers.indices;
         let stand_ins = self.helpers.stand_ins();
-        let unshared_flag = self.helpers.options.unshared_flag;
+        let Options {
+            unshared_flag,
+            canonical_nans,
+            ..
+        } = self.helpers.options;
         let (types, added) = self.helpers.into_added();
         for (ty, function) in added {
             added_functions.push(ty);
@@ -191,7 +196,10 @@ impl Pass<'_, '_> {
             stand_ins,
             resumers,
         };
-        let wasm = assemble(self.module, &self.segments, &parts)?;
+        let mut wasm = assemble(self.module, &self.segments, &parts)?;
+        if canonical_nans {
+            wasm = nans::canonicalise(&wasm, indices.frames)?;
+        }
         Ok(Instrumented {
             wasm,
             map: self.map,

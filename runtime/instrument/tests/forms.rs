@@ -27,7 +27,7 @@ fn forms() {
                 resumable,
                 countdown,
                 unroll: !countdown,
-                unshared_flag: false,
+                ..Options::default()
             };
             let instrumented = instrument(&wasm, &options).unwrap();
             let text = wasmprinter::print_bytes(&instrumented.wasm).unwrap();

@@ -1,0 +1,47 @@
+;; Results of operations that loops carry in locals, some of which hold values with bits of their own at other times, while
+;; the program is stopped.
+(module
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\01\00\00\00\00\00\f4\ff")
+  (global $at (mut i32) (i32.const 64))
+  (func $note (param $x f64)
+    (f64.store (global.get $at) (local.get $x))
+    (global.set $at (i32.add (global.get $at) (i32.const 8))))
+  ;; $a holds only results; $b a loaded value first; $c is swapped with both; $d goes through other locals only.
+  (func $carry (param $seed f64) (param $rounds i32)
+    (local $a f64) (local $b f64) (local $c f64) (local $d f64) (local $e f64) (local $f f32)
+    (local.set $b (f64.load (i32.const 0)))
+    (loop $again
+      (local.set $a (f64.add (local.get $a) (local.get $seed)))
+      (local.set $a (f64.sub (local.get $a) (local.get $a)))
+      (local.set $c (f64.mul (local.get $a) (f64.const -3)))
+      (local.set $d (local.get $a))
+      (local.set $e (local.get $d))
+      (local.set $d (local.get $e))
+      (local.set $f (f32.demote_f64 (local.get $e)))
+      (if (i32.and (local.get $rounds) (i32.const 1))
+        (then
+          (local.set $c (local.get $b))
+          (local.set $b (f64.sqrt (local.get $a)))))
+      (call $note (local.get $c))
+      (call $note (local.get $b))
+      (local.set $rounds (i32.sub (local.get $rounds) (i32.const 1)))
+      (br_if $again (local.get $rounds)))
+    (call $note (local.get $a))
+    (call $note (local.get $b))
+    (call $note (local.get $c))
+    (call $note (local.get $d))
+    (call $note (local.get $e))
+    (call $note (f64.promote_f32 (local.get $f))))
+  ;; Operands below a call, and a result for each of 20 frames.
+  (func $deep (param $x f64) (param $depth i32) (result f64) (local $y f64)
+    (if (i32.eqz (local.get $depth)) (then (return (f64.sub (local.get $x) (local.get $x)))))
+    (local.set $y (f64.sub (local.get $x) (f64.const inf)))
+    (call $note (f64.add
+      (f64.mul (local.get $y) (f64.const -1))
+      (call $deep (local.get $x) (i32.sub (local.get $depth) (i32.const 1)))))
+    (f64.neg (local.get $y)))
+  (func (export "run")
+    (call $carry (f64.const inf) (i32.const 9))
+    (call $carry (f64.const -nan:0x4000000000001) (i32.const 6))
+    (call $note (call $deep (f64.const inf) (i32.const 20)))))
