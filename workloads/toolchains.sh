@@ -145,11 +145,12 @@ install_wasi_libc() { # SCRATCH DIR
 }
 
 # Cargo with a rustc that has the standard library of aarch64: rustup's where that target is
-# installed, otherwise Debian's, whose packages for arm64 have it.
+# installed, otherwise Debian's, whose packages for arm64 have it. Programs need no libraries of the system.
 cargo_aarch64() {
     local triple=aarch64-unknown-linux-gnu
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
-        CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc AR_aarch64_unknown_linux_gnu=aarch64-linux-gnu-ar
+        CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc AR_aarch64_unknown_linux_gnu=aarch64-linux-gnu-ar \
+        CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static'
     if has_rust_target "$triple"; then
         cargo "$@" --target "$triple"
     else
