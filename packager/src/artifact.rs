@@ -32,6 +32,8 @@ pub mod media_type {
     pub const CHECKPOINT_FILE: &str = "application/vnd.wherry.checkpoint.file.v1";
     /// Stored chunks of checkpoint files.
     pub const CHECKPOINT_PACK: &str = "application/vnd.wherry.checkpoint.pack.v1";
+    /// What nodes stated of the checkpoints that a checkpoint comes from: a list of bundles.
+    pub const CHECKPOINT_LINEAGE: &str = "application/vnd.wherry.checkpoint.lineage.v1+json";
     /// Config of the CNCF wasm artifact.
     pub const WASM_CONFIG: &str = "application/vnd.wasm.config.v0+json";
     /// Config of an artifact that has none: `{}`.

@@ -8,8 +8,12 @@ use crate::progress::Quiet;
 use crate::pull::fetch_all;
 use crate::session::Session;
 
-/// The artifact type of a signature: a Sigstore bundle.
-const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+/// The artifact types of what is attached: a signature, which is a Sigstore bundle, and the
+/// signatures of the checkpoints before.
+const KINDS: [&str; 2] = [
+    "application/vnd.dev.sigstore.bundle.v0.3+json",
+    media_type::CHECKPOINT_LINEAGE,
+];
 /// The layers of a signature of cosign before version 3.
 const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 
@@ -36,7 +40,11 @@ pub(crate) async fn pull(
     subject: &Digest,
 ) -> Result<Attachments, RegistryError> {
     let mut attachments = Attachments::default();
-    let referrers = session.referrers(subject, Some(BUNDLE)).await?;
+    let mut referrers = session.referrers(subject, None).await?;
+    referrers.retain(|referrer| {
+        let kind = referrer.artifact_type.as_deref();
+        kind.is_none_or(|kind| KINDS.contains(&kind))
+    });
     if let Some(left) = referrers.len().checked_sub(MOST).filter(|left| *left > 0) {
         let reason = format!("only {MOST} are fetched");
         attachments.refused.push((format!("{left} more"), reason));
@@ -75,7 +83,10 @@ async fn fetch_bundle(
     let is_about = document
         .subject()
         .is_some_and(|about| about.digest == *subject);
-    if !is_about || !document.is_attachment() || !has_layers_of(document, BUNDLE) {
+    if !is_about
+        || !document.is_attachment()
+        || !KINDS.iter().any(|kind| has_layers_of(document, kind))
+    {
         return Ok(false);
     }
     check_size(session, &manifest)?;

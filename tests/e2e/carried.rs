@@ -15,13 +15,13 @@ const BAD_DATA: i32 = 65;
 const CONFIG: i32 = 78;
 
 /// A home with the workload `team/count:1.0`, and a registry to which it was pushed.
-struct Setting {
-    registry: RegistryServer,
-    here: Home,
+pub(crate) struct Setting {
+    pub(crate) registry: RegistryServer,
+    pub(crate) here: Home,
 }
 
 impl Setting {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let registry = RegistryServer::plain()?;
         let here = Home::new();
         here.write("project/count.wasm", wherry_tests::program("count"));
@@ -38,17 +38,17 @@ impl Setting {
         Some(setting)
     }
 
-    fn name(&self, tag: &str) -> String {
+    pub(crate) fn name(&self, tag: &str) -> String {
         format!("{}/team/count:{tag}", self.registry.host)
     }
 }
 
-fn json(home: &Home, arguments: &[&str]) -> Value {
+pub(crate) fn json(home: &Home, arguments: &[&str]) -> Value {
     let done = home.wherry(arguments.iter().chain(&["--json"])).expect(0);
     serde_json::from_slice(&done.stdout).expect("JSON")
 }
 
-fn only_job(home: &Home) -> String {
+pub(crate) fn only_job(home: &Home) -> String {
     let jobs = json(home, &["ps"]);
     assert_eq!(jobs.as_array().map(Vec::len), Some(1), "{jobs}");
     jobs[0]["id"].as_str().expect("an id").to_owned()

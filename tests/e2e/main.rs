@@ -20,6 +20,7 @@ mod killed_pushes;
 mod limits;
 mod nodes;
 mod oras;
+mod origins;
 mod policy;
 #[allow(dead_code, reason = "the tests of the registry client use more of it")]
 #[path = "../../registry-client/tests/support/proxy.rs"]

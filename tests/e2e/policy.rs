@@ -15,7 +15,9 @@ const QUOTA: i32 = 19;
 
 /// Lets modules in files run, and `more`.
 fn policy(home: &Home, more: &str) -> String {
-    let text = format!("{more}\n[who]\nfiles = true\n[signatures]\nunsigned = \"allow\"\n");
+    let text = format!(
+        "{more}\n[who]\nfiles = true\n[signatures]\nunsigned = 'allow'\ncheckpoints = {{ unsigned = 'allow' }}\n"
+    );
     let path = home.write("policy.toml", text);
     format!("--policy={}", path.display())
 }

@@ -476,7 +476,7 @@ fn tool(name: &str) -> Option<Command> {
 }
 
 /// cosign, which is not to ask anybody for anything.
-fn cosign(home: &Home, arguments: &[&str]) -> Option<Command> {
+pub(crate) fn cosign(home: &Home, arguments: &[&str]) -> Option<Command> {
     let mut cosign = tool("cosign")?;
     cosign
         .env("HOME", home.file("cosign-home"))

@@ -4,17 +4,19 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use wherry_node::{JobInfo, checkpoint_files, open_checkpoint, state_name};
+use wherry_node::{JobInfo, Made, Point, checkpoint_files, open_checkpoint, state_name};
 use wherry_packager::{
     CheckpointNote, Descriptor, Digest, Reference, Store, StoreError, assemble_checkpoint,
     media_type, pack_checkpoint,
 };
 use wherry_registry_client::{Registry, RegistryError};
-use wherry_snapshot::{Key, Outline};
+use wherry_snapshot::{Anatomy, Key, Outline};
 
 use crate::commands::Context;
 use crate::exit;
-use crate::failure::Refusal;
+use crate::failure::{Refusal, warn};
+use crate::home::Home;
+use crate::origins;
 use crate::transfer::Meter;
 use crate::workload::text_of;
 
@@ -27,6 +29,8 @@ pub(crate) struct Luggage {
     pub(crate) note: CheckpointNote,
     /// The manifest that it is a state of, if it is in the store.
     pub(crate) subject: Option<Descriptor>,
+    /// The job of this node that it is of, if it is of one.
+    job: Option<JobInfo>,
 }
 
 /// What has got into the store.
@@ -34,6 +38,8 @@ pub(crate) struct Carried {
     pub(crate) digest: Digest,
     /// Bytes of it that no earlier checkpoint had.
     pub(crate) fresh: u64,
+    /// Whether this node says that it made it.
+    pub(crate) is_signed: bool,
 }
 
 impl Luggage {
@@ -55,13 +61,14 @@ impl Luggage {
             let hint = format!("wherry checkpoint {}", job.record.id);
             return Err(Refusal::new(exit::NO_INPUT, message).hint(hint).into());
         };
-        Self::of(context, &last.path, Some(&job), key).map(Some)
+        let path = last.path.clone();
+        Self::of(context, &path, Some(job), key).map(Some)
     }
 
     fn of(
         context: &Context,
         path: &Path,
-        job: Option<&JobInfo>,
+        job: Option<JobInfo>,
         key: Option<&Key>,
     ) -> anyhow::Result<Self> {
         let failed = || format!("cannot push {}", path.display());
@@ -70,7 +77,7 @@ impl Luggage {
         let is_sealed = outline.with_context(failed)?.key.is_some();
         let (note, manifest) = if is_sealed && key.is_none() {
             // It travels without its key, with what was noted in the clear.
-            noted(job, path)
+            noted(job.as_ref(), path)
         } else {
             let reader = open_checkpoint(path, key).with_context(failed)?;
             let (contents, key) = (reader.contents(), reader.key());
@@ -84,10 +91,15 @@ impl Luggage {
             (note, contents.workload.manifest.as_ref().map(text_of))
         };
         let subject = subject(context, manifest.as_deref(), note.module.as_deref())?;
+        let job = match (job, &note.state) {
+            (None, Some(state)) => context.home.jobs().that_made(state)?,
+            (job, _) => job,
+        };
         Ok(Luggage {
             path: path.to_owned(),
             note,
             subject,
+            job,
         })
     }
 
@@ -131,8 +143,13 @@ impl Luggage {
         Ok(names.collect())
     }
 
-    /// Puts it into the store.
-    pub(crate) fn carry(&self, store: &Store, to: &Reference) -> anyhow::Result<Carried> {
+    /// Puts it into the store, with this node's word for it if it was made here.
+    pub(crate) fn carry(
+        &self,
+        home: &Home,
+        store: &Store,
+        to: &Reference,
+    ) -> anyhow::Result<Carried> {
         let failed = || format!("cannot push {}", self.path.display());
         let paths = checkpoint_files(&self.path).with_context(failed)?;
         let files: std::io::Result<Vec<File>> = paths.iter().map(File::open).collect();
@@ -140,10 +157,34 @@ impl Luggage {
         let subject = self.subject.as_ref();
         let packed = pack_checkpoint(store, &mut files, &self.note, subject, Some(to));
         let packed = packed.with_context(failed)?;
+        let made = self.made(&mut files[0]).with_context(failed)?;
+        let made_here = self.job.as_ref().zip(made);
+        match made_here.clone() {
+            Some((job, made)) => origins::sign(home, store, &packed.digest, job, made)?,
+            None => origins::carry(store, &packed.digest, &self.path)?,
+        }
         Ok(Carried {
             digest: packed.digest,
             fresh: packed.fresh,
+            is_signed: made_here.is_some(),
         })
+    }
+
+    fn made(&self, file: &mut File) -> anyhow::Result<Option<Made>> {
+        let CheckpointNote {
+            state: Some(state),
+            sequence: Some(sequence),
+            module: Some(module),
+            ..
+        } = self.note.clone()
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Made {
+            module,
+            file: text_of(&Anatomy::read(file)?.file),
+            checkpoint: Point { sequence, state },
+        }))
     }
 }
 
@@ -199,37 +240,77 @@ pub(crate) fn is_checkpoint(store: &Store, digest: &Digest) -> anyhow::Result<bo
     Ok(kind.as_deref() == Some(media_type::CHECKPOINT))
 }
 
-/// Fetches an artifact, and with a checkpoint the workload that it is a state of.
+/// What has been fetched.
+pub(crate) struct Fetched {
+    pub(crate) digest: Digest,
+    /// How many signatures and attestations came along.
+    pub(crate) attachments: usize,
+}
+
+/// Fetches an artifact, and with a checkpoint the workload that it is a state of; and what is said
+/// about both. Without that, they are not signed.
 pub(crate) fn fetch(
     context: &Context,
     client: &Registry,
     store: &Store,
     from: &Reference,
-) -> anyhow::Result<Digest> {
+) -> anyhow::Result<Fetched> {
     let digest = client.pull(store, from, &Meter::new(context.output.json))?;
     let subject = store.stored(&digest)?.document.subject();
-    let Some(subject) = subject.filter(|_| is_checkpoint(store, &digest).unwrap_or(false)) else {
-        return Ok(digest);
-    };
-    if store.workload(&subject.digest.to_string()).is_ok() {
-        return Ok(digest);
+    let subject = subject.filter(|_| is_checkpoint(store, &digest).unwrap_or(false));
+    if let Some(subject) = &subject {
+        fetch_workload(context, client, store, &from.at_digest(&subject.digest))?;
     }
-    let workload = from.at_digest(&subject.digest);
-    match client.pull(store, &workload, &Meter::new(context.output.json)) {
-        Ok(_) => Ok(digest),
+    let about = std::iter::once(digest).chain(subject.map(|subject| subject.digest));
+    let attachments = about.map(|digest| fetch_attachments(client, store, from, &digest));
+    Ok(Fetched {
+        digest,
+        attachments: attachments.sum(),
+    })
+}
+
+fn fetch_workload(
+    context: &Context,
+    client: &Registry,
+    store: &Store,
+    workload: &Reference,
+) -> anyhow::Result<()> {
+    let digest = workload.digest().map(|digest| digest.to_string());
+    if digest.is_some_and(|digest| store.workload(&digest).is_ok()) {
+        return Ok(());
+    }
+    match client.pull(store, workload, &Meter::new(context.output.json)) {
+        Ok(_) => Ok(()),
         // The module may be at hand in a file: `wherry resume --module`.
         Err(RegistryError::NotFound { .. }) => {
             context
                 .output
                 .remark(format!("the workload {workload} is not there"));
-            Ok(digest)
+            Ok(())
         }
         Err(error) => Err(error.into()),
     }
 }
 
+fn fetch_attachments(client: &Registry, store: &Store, from: &Reference, digest: &Digest) -> usize {
+    match client.pull_attachments(store, from, digest) {
+        Ok(attachments) => {
+            for (which, why) in attachments.refused {
+                warn(format!("the signature {which} was not fetched: {why}"));
+            }
+            attachments.fetched.len()
+        }
+        Err(error) => {
+            warn(format!("signatures were not fetched: {error}"));
+            0
+        }
+    }
+}
+
 /// Writes a checkpoint of the store to a file, and those that it builds on beside it.
 pub(crate) fn unpack(store: &Store, digest: &Digest, to: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    assemble_checkpoint(store, digest, to)
-        .with_context(|| format!("cannot make a file of the checkpoint {digest}"))
+    let failed = || format!("cannot make a file of the checkpoint {digest}");
+    let files = assemble_checkpoint(store, digest, to).with_context(failed)?;
+    origins::unpack(store, digest, to).with_context(failed)?;
+    Ok(files)
 }

@@ -27,7 +27,7 @@ use crate::failure::{Refusal, exit_code, message, warn};
 use crate::key::KeyArgs;
 use crate::policy::NodePolicy;
 use crate::receipts::Receipts;
-use crate::{data, exit, output, signals, streams};
+use crate::{data, exit, origins, output, signals, streams};
 
 /// How often a job is checkpointed that keeps its state for the same command.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(600);
@@ -332,9 +332,15 @@ impl Launch {
         let events = self.events.clone();
         events.emit("confined", json!({ "isolation": process.isolation }));
         let eviction = Arc::clone(&self.eviction);
+        let record = active.record.clone();
         let mut observe = |event: &Event| {
-            if matches!(event, Event::Checkpointed(_)) {
+            if let Event::Checkpointed(done) = event {
                 eviction.restartable();
+                if !done.path.starts_with(&directory)
+                    && let Err(error) = origins::sign_file(&context.home, &record, done)
+                {
+                    warn(format!("{} is not signed: {error:#}", done.path.display()));
+                }
             }
             observe(json, &events, event);
         };

@@ -14,6 +14,7 @@ mod isolation;
 mod key;
 mod launch;
 mod mounts;
+mod origins;
 mod output;
 mod policy;
 mod receipts;

@@ -8,17 +8,18 @@ use anyhow::Context as _;
 use clap::Args;
 use wherry_engine::{Limits, Quota};
 use wherry_gpu_host as gpu;
-use wherry_node::{MountRecord, Sensors};
+use wherry_node::{Chain, MountRecord, Sensors};
 use wherry_packager::{Demands, Digest, WorkloadConfig};
 use wherry_policy::{
     Adapter, Amounts, GpuRequest, Grant, Item, Limit, MountRequest, Origin, Policy, Request,
     Verdict, grant,
 };
-use wherry_trust::Unsigned;
+use wherry_trust::{TrustedKeys, Unsigned};
 
 use crate::exit;
 use crate::failure::Refusal;
 use crate::home::Home;
+use crate::origins;
 use crate::signatures;
 
 /// Where the operator of a machine puts the policy for everybody.
@@ -90,7 +91,7 @@ impl NodePolicy {
             policy,
             file: None,
             digest,
-            signatures: wherry_trust::Policy::only(&wherry_trust::TrustedKeys::default()),
+            signatures: wherry_trust::Policy::only(&TrustedKeys::default()),
         }
     }
 
@@ -129,10 +130,33 @@ impl NodePolicy {
         manifest: Option<&Digest>,
         request: &mut Request,
     ) -> anyhow::Result<()> {
-        let found = signatures::judge(home, manifest, &self.signatures)?;
+        let repository = match &request.origin {
+            Origin::Repository(repository) => Some(repository.as_str()),
+            _ => None,
+        };
+        let found = signatures::judge(home, manifest, repository, &self.signatures)?;
         request.signer = found.signer.map(|key| key.to_string());
         request.may_be_unsigned = found.unsigned == Unsigned::Allow;
         Ok(())
+    }
+
+    /// Who may have made a checkpoint that a job goes on from: this node, and those that the policy
+    /// names.
+    pub(crate) fn nodes(&self, home: &Home) -> anyhow::Result<TrustedKeys> {
+        origins::with_own(home, self.signatures.checkpoints().keys.clone())
+    }
+
+    /// Whether a job may go on from a checkpoint that came to this node.
+    pub(crate) fn check_chain(&self, chain: &Chain) -> anyhow::Result<()> {
+        let checked = match self.signatures.checkpoints().unsigned {
+            Unsigned::Allow => Ok(()),
+            Unsigned::Deny => chain.check(),
+        };
+        checked.map_err(|error| {
+            let message = format!("the policy does not let a job go on from there: {error}");
+            let hint = "[signatures.checkpoints] in the policy has the nodes that are believed; `wherry history REF` shows who made a checkpoint";
+            Refusal::new(exit::POLICY, message).hint(hint).into()
+        })
     }
 
     /// What a workload asks for, before whoever starts it adds something.

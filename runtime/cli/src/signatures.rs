@@ -1,10 +1,13 @@
 //! What is said about an artifact of the store, and whether somebody who is believed says it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
+use wherry_node::ORIGIN_PREDICATE;
 use wherry_packager::{Attachment, Digest, Layer, Reference, Store, StoreError};
 use wherry_trust::{
-    Bundle, Policy, Sha256, SimpleSignature, Statement, TrustedKey, TrustedKeys, Unsigned,
-    VerifyError, names,
+    Bundle, Policy, Sha256, SigningKey, SimpleSignature, Statement, TrustedKey, TrustedKeys,
+    Unsigned, VerifyError, names,
 };
 
 use crate::exit;
@@ -57,6 +60,7 @@ impl Finding {
             (Form::Simple, _) | (_, Some(names::SIGNATURE_PREDICATE)) => "signature",
             (_, Some(names::CYCLONEDX_PREDICATE)) => "sbom",
             (_, Some(names::PROVENANCE_PREDICATE)) => "provenance",
+            (_, Some(ORIGIN_PREDICATE)) => "origin",
             (_, Some(other)) => other,
             (_, None) => "unreadable",
         }
@@ -132,9 +136,42 @@ impl Finding {
                 let builder: String = builder.unwrap_or("?").escape_debug().take(80).collect();
                 format!(", built by {builder}")
             }
+            "origin" => {
+                let sequence = predicate["checkpoint"]["sequence"].as_u64();
+                let from = match &predicate["arrived"]["sequence"] {
+                    Value::Number(arrived) => format!("from checkpoint {arrived}"),
+                    _ => "from its beginning".to_owned(),
+                };
+                format!(
+                    ", checkpoint {} of a job there {from}",
+                    sequence.unwrap_or(0)
+                )
+            }
             _ => String::new(),
         }
     }
+}
+
+/// Signs a statement about an artifact of the store, and attaches it. Returns the manifest that
+/// it lies in.
+pub(crate) fn attach(
+    store: &Store,
+    digest: &Digest,
+    key: &SigningKey,
+    statement: &Statement,
+) -> anyhow::Result<Digest> {
+    let bundle = Bundle::sign(key, statement)?.to_json();
+    let annotations = BTreeMap::from([
+        (
+            names::CONTENT_ANNOTATION.to_owned(),
+            names::ENVELOPE_CONTENT.to_owned(),
+        ),
+        (
+            names::PREDICATE_ANNOTATION.to_owned(),
+            statement.predicate_type.clone(),
+        ),
+    ]);
+    Ok(store.attach(digest, names::BUNDLE, &bundle, &annotations)?)
 }
 
 /// Reads all that is said about `digest`, and finds out which of `keys` says it.
@@ -253,11 +290,13 @@ pub(crate) struct Judgement {
     reason: String,
 }
 
-/// Finds out who has signed an artifact of the store that is to run. `manifest` is none for a
-/// module in a file: there is nothing that a signature could be attached to.
+/// Finds out who has signed an artifact of the store that is to run, and came from `repository` if
+/// its name does not say so. `manifest` is none for a module in a file: there is nothing that a
+/// signature could be attached to.
 pub(crate) fn judge(
     home: &Home,
     manifest: Option<&Digest>,
+    repository: Option<&str>,
     policy: &Policy,
 ) -> anyhow::Result<Judgement> {
     let store = home.existing_store()?;
@@ -268,7 +307,9 @@ pub(crate) fn judge(
             reason: "it is a module in a file, which has no signature".to_owned(),
         });
     };
-    let trust = policy.workload(&repositories(&store, manifest)?);
+    let mut known = repositories(&store, manifest)?;
+    known.extend(repository.map(str::to_owned));
+    let trust = policy.workload(&known);
     let findings = examine(&store, manifest, &trust.keys)?;
     Ok(Judgement {
         signer: findings.iter().find_map(Finding::signer).cloned(),
@@ -284,7 +325,7 @@ pub(crate) fn require(
     manifest: Option<&Digest>,
     keys: &TrustedKeys,
 ) -> anyhow::Result<()> {
-    let judgement = judge(home, manifest, &Policy::only(keys))?;
+    let judgement = judge(home, manifest, None, &Policy::only(keys))?;
     if judgement.signer.is_some() {
         return Ok(());
     }
@@ -297,7 +338,7 @@ pub(crate) fn require(
 }
 
 /// The repositories under whose names an artifact lies in the store, as policies name them.
-fn repositories(store: &Store, digest: &Digest) -> Result<Vec<String>, StoreError> {
+pub(crate) fn repositories(store: &Store, digest: &Digest) -> Result<Vec<String>, StoreError> {
     let images = store.images()?.into_iter();
     let names = images.filter(|image| image.digest == *digest);
     let references = names.filter_map(|image| image.reference?.parse::<Reference>().ok());
@@ -305,7 +346,7 @@ fn repositories(store: &Store, digest: &Digest) -> Result<Vec<String>, StoreErro
 }
 
 /// A repository as policies name it: what was packed here is under `local/`.
-fn repository(reference: &Reference) -> String {
+pub(crate) fn repository(reference: &Reference) -> String {
     match reference.registry() {
         Some(_) => reference.repository(),
         None => format!("local/{}", reference.name()),

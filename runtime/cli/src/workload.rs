@@ -15,6 +15,7 @@ use wherry_policy::Origin;
 use crate::exit;
 use crate::failure::Refusal;
 use crate::home::Home;
+use crate::signatures;
 
 /// Something to run.
 pub(crate) struct Runnable {
@@ -116,7 +117,17 @@ pub(crate) fn keep(home: &Home, wasm: &[u8]) -> anyhow::Result<()> {
 }
 
 fn stored(home: &Home, name: &str) -> anyhow::Result<Runnable> {
-    let workload = home.store_with(name)?.workload(name)?;
+    let store = home.store_with(name)?;
+    let workload = store.workload(name)?;
+    let origin = match origin(name) {
+        // The beginning of a digest could be a name as well.
+        Origin::Repository(named) => {
+            let known = signatures::repositories(&store, &workload.digest)?;
+            let known = known.contains(&named).then_some(named);
+            known.map_or(Origin::Digest, Origin::Repository)
+        }
+        other => other,
+    };
     Ok(Runnable {
         program: workload
             .config
@@ -127,18 +138,17 @@ fn stored(home: &Home, name: &str) -> anyhow::Result<Runnable> {
         manifest: Some(workload.digest),
         config: workload.config,
         data: workload.data,
-        origin: origin(name),
+        origin,
     })
 }
 
 /// Where an artifact of the store comes from, as far as its name says.
 pub(crate) fn origin(name: &str) -> Origin {
     match name.parse::<Reference>() {
-        Ok(reference) if reference.registry().is_some() => {
-            Origin::Repository(reference.repository())
+        Ok(reference) if name.parse::<Digest>().is_err() => {
+            Origin::Repository(signatures::repository(&reference))
         }
-        Ok(reference) => Origin::Repository(format!("local/{}", reference.name())),
-        Err(_) => Origin::Digest,
+        _ => Origin::Digest,
     }
 }
 

@@ -21,6 +21,7 @@ mod error;
 mod gc;
 mod lock;
 mod node_key;
+mod origin;
 mod process;
 mod protocol;
 mod receipt;
@@ -41,6 +42,7 @@ pub use control::{ControlSocket, ask};
 pub use error::Error;
 pub use gc::{Finding, Leftover};
 pub use node_key::{node_key, node_public_key};
+pub use origin::{Arrival, Chain, ChainError, Link, Made, ORIGIN_PREDICATE, Origin};
 pub use process::{
     Assignment, Compiler, CompilerLimits, Failure, ITSELF, JobFiles, JobProcess, Questions, Start,
     probe_isolation, serve, to_run_again,

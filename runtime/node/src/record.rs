@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{Retention, Used};
+use crate::{Arrival, Retention, Used};
 
 /// The version of the record's format that is written. All up to it are read.
 pub(crate) const FORMAT: u32 = 2;
@@ -62,6 +62,9 @@ pub struct Record {
     /// The last checkpoint that was made of it, kept or not: its number and state digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_state: Option<(u64, String)>,
+    /// With what it came to this node; none if it began here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrival: Option<Arrival>,
 }
 
 /// Files that have the output of a job, and nothing else: when it goes on from a checkpoint,
@@ -229,6 +232,7 @@ impl Record {
             used: None,
             resumed_from: None,
             last_state: None,
+            arrival: None,
         }
     }
 
@@ -247,6 +251,14 @@ impl Record {
             _ => {}
         }
         serde_json::from_value(value).map_err(damaged)
+    }
+
+    /// Whether a checkpoint with this state was made of it here, as far as that is remembered.
+    #[must_use]
+    pub fn made(&self, state_digest: &str) -> bool {
+        let noted = self.checkpoints.iter().map(|noted| &noted.state_digest);
+        let last = self.last_state.iter().map(|(_, state)| state);
+        noted.chain(last).any(|state| state == state_digest)
     }
 
     /// The last checkpoint that was noted.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use wherry_sandbox::Facility;
-use wherry_trust::{PolicyTable, Unsigned};
+use wherry_trust::{CheckpointTable, PolicyTable, Unsigned};
 
 use crate::{Item, Limit, PolicyError, parse, show};
 
@@ -218,6 +218,10 @@ impl Policy {
             },
             signatures: PolicyTable {
                 unsigned: Unsigned::Allow,
+                checkpoints: CheckpointTable {
+                    unsigned: Unsigned::Allow,
+                    ..CheckpointTable::default()
+                },
                 ..PolicyTable::default()
             },
             limits: Item::ALL.map(|_| Limit::Unlimited),

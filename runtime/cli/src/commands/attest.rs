@@ -10,9 +10,10 @@ use wherry_packager::{Digest, Materials, Store, Stored, title_of};
 use wherry_trust::{Statement, names};
 
 use super::Context;
-use super::sign::{attach, sha256};
+use super::sign::sha256;
 use crate::exit;
 use crate::failure::Refusal;
+use crate::signatures::attach;
 use crate::signing::SignKeyArgs;
 
 /// Say something about an artifact of the local store, and sign it

@@ -2,19 +2,22 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use wherry_node::{open_checkpoint, state_name};
-use wherry_packager::{CheckpointNote, Reference, media_type};
+use wherry_node::{Link, open_checkpoint, state_name};
+use wherry_packager::{CheckpointNote, Reference, Store, media_type};
 
 use super::Context;
 use crate::key::KeyArgs;
+use crate::origins;
 use crate::output::table;
+use crate::policy::PolicyArgs;
 use crate::transfer::RegistryArgs;
 
 /// Show the checkpoints that a checkpoint comes from, or those of a workload or job
 ///
 /// REF is a checkpoint or a workload in a registry: what is listed are all checkpoints there of
 /// that workload. JOB is a job of this machine. A line with a `*` belongs to the line of states
-/// that leads to REF, or to the job's last one.
+/// that leads to REF, or to the job's last one. NODE is who has signed that they made it: this
+/// node, a key of the policy, or a key that is not known here.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,6 +31,8 @@ pub(crate) struct History {
     #[command(flatten)]
     key: KeyArgs,
     #[command(flatten)]
+    policy: PolicyArgs,
+    #[command(flatten)]
     registry: RegistryArgs,
 }
 
@@ -36,13 +41,15 @@ struct Entry {
     note: CheckpointNote,
     /// Digest of its manifest, or its file.
     place: String,
+    /// Who says that they made it; nobody has to say so of a job's own.
+    made_by: Option<Link>,
 }
 
 impl History {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
         let is_reference = self.what.contains(['/', ':']);
         let (mut entries, last) = if is_reference {
-            self.in_registry()?
+            self.in_registry(context)?
         } else {
             self.of_job(context)?
         };
@@ -68,6 +75,7 @@ impl History {
                 json!({
                     "sequence": sequence, "state": state, "parent": parent, "module": module,
                     "place": entry.place, "in_line": is_in_line(entry),
+                    "made_by": entry.made_by.as_ref().map(origins::link_value),
                 })
             });
             return context.output.text(Value::from_iter(listed));
@@ -79,36 +87,49 @@ impl History {
                 sequence.unwrap_or_else(|| "-".to_owned()),
                 short(entry.note.state.as_deref()),
                 short(entry.note.parent.as_deref()),
+                entry
+                    .made_by
+                    .as_ref()
+                    .map_or("-".to_owned(), origins::signer),
                 entry.place.clone(),
             ]
         });
-        let header = ["", "SEQUENCE", "STATE", "PARENT", "PLACE"];
+        let header = ["", "SEQUENCE", "STATE", "PARENT", "NODE", "PLACE"];
         context.output.text(table(&header, rows.collect()))
     }
 
-    fn in_registry(&self) -> anyhow::Result<(Vec<Entry>, Option<String>)> {
+    fn in_registry(&self, context: &Context) -> anyhow::Result<(Vec<Entry>, Option<String>)> {
         let reference: Reference = self.what.parse()?;
         let client = self.registry.client_for(&reference)?;
         let (descriptor, document) = client.describe(&reference)?;
         let own = CheckpointNote::of(&document.annotations());
         let is_checkpoint = document.checkpoint().is_ok_and(|parts| parts.is_some());
         let subject = document.subject().filter(|_| is_checkpoint);
-        let mut entries = Vec::new();
+        let mut listed = Vec::new();
         if is_checkpoint {
-            entries.push(Entry {
-                note: own.clone(),
-                place: descriptor.digest.to_string(),
-            });
+            listed.push((own.clone(), descriptor.digest));
         }
         let subject = subject.map_or(descriptor.digest, |subject| subject.digest);
         let kind = media_type::CHECKPOINT;
         for referrer in client.referrers(&reference, &subject, Some(kind))? {
-            let place = referrer.descriptor.digest.to_string();
-            let is_new = entries.iter().all(|entry| entry.place != place);
+            let digest = referrer.descriptor.digest;
+            let is_new = listed.iter().all(|(_, known)| *known != digest);
             if is_new && referrer.artifact_type.as_deref() == Some(kind) {
-                let note = CheckpointNote::of(&referrer.annotations);
-                entries.push(Entry { note, place });
+                listed.push((CheckpointNote::of(&referrer.annotations), digest));
             }
+        }
+        // What is said about them is only looked at.
+        let directory = tempfile::tempdir()?;
+        let store = Store::open(directory.path())?;
+        let keys = self.policy.load(&context.home)?.nodes(&context.home)?;
+        let mut entries = Vec::new();
+        for (note, digest) in listed {
+            client.pull_attachments(&store, &reference, &digest)?;
+            entries.push(Entry {
+                note,
+                place: digest.to_string(),
+                made_by: origins::maker(&store, &digest, &keys)?,
+            });
         }
         Ok((entries, own.state.filter(|_| is_checkpoint)))
     }
@@ -133,7 +154,11 @@ impl History {
                 module: Some(job.record.module.clone()),
             };
             let place = one.path.display().to_string();
-            entries.push(Entry { note, place });
+            entries.push(Entry {
+                note,
+                place,
+                made_by: None,
+            });
         }
         let last = job.record.last_checkpoint();
         let last = last.map(|last| last.state_digest.clone());

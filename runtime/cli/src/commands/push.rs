@@ -66,7 +66,7 @@ impl Push {
         };
         let client = self.registry.client_for(&to)?;
         let store = context.home.store()?;
-        let carried = luggage.carry(&store, &to)?;
+        let carried = luggage.carry(&context.home, &store, &to)?;
         let json = context.output.json;
         match &luggage.subject {
             Some(workload) => {
@@ -86,10 +86,15 @@ impl Push {
         let value = json!({
             "reference": to, "digest": digest, "fresh": carried.fresh,
             "state": luggage.note.state, "sequence": luggage.note.sequence,
+            "signed": carried.is_signed,
         });
         let fresh = size(carried.fresh);
+        let by = match carried.is_signed {
+            true => "signed",
+            false => "not signed: this node did not make it",
+        };
         context.output.remark(format!(
-            "pushed {to} ({fresh} that no checkpoint before had)"
+            "pushed {to} ({fresh} that no checkpoint before had), {by}"
         ));
         context.output.result(&value, digest)
     }

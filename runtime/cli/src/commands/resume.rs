@@ -11,10 +11,10 @@ use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
 use wherry_engine::gpu_state;
 use wherry_node::{
-    ActiveJob, ControlSocket, JobInfo, JobProcess, MountRecord, Record, Start, State,
+    ActiveJob, Chain, ControlSocket, JobInfo, JobProcess, Made, MountRecord, Record, Start, State,
     open_checkpoint, state_name,
 };
-use wherry_packager::{Reference, WorkloadConfig};
+use wherry_packager::{Digest, Reference, Store, WorkloadConfig};
 use wherry_policy::{Amounts, GpuRequest, Grant, Item, Origin, Request};
 use wherry_snapshot::{Contents, Key, Reader};
 use wherry_wasi::WasiState;
@@ -26,6 +26,7 @@ use crate::gpu::GpuArgs;
 use crate::isolation::IsolationArgs;
 use crate::launch::{CheckpointArgs, Launch, Lent, LimitArgs};
 use crate::mounts::{self, DirArg};
+use crate::origins;
 use crate::policy::{NodePolicy, PolicyArgs, engine_limits, mount_requests, restrict};
 use crate::target::TargetArgs;
 use crate::transfer::RegistryArgs;
@@ -99,6 +100,14 @@ struct Ready {
     gpu: Option<wherry_gpu_host::Settings>,
 }
 
+/// A checkpoint that came to this node, or is in a file.
+struct Arrived {
+    reader: Reader<File>,
+    made: Made,
+    /// The artifact that it is; none if it is in a file.
+    artifact: Option<(Store, Digest)>,
+}
+
 /// A checkpoint that is open.
 struct Opened<'a> {
     reader: &'a Reader<File>,
@@ -130,25 +139,32 @@ impl Resume {
             let hint = "`wherry checkpoints JOB` lists those of a job";
             return Err(Refusal::new(exit::USAGE, message).hint(hint).into());
         }
-        let failed = || format!("cannot resume {}", self.what);
-        let reader = if is_file {
-            open_checkpoint(Path::new(&self.what), launch.key.as_ref()).with_context(failed)?
-        } else {
-            self.arrived(context, launch.key.as_ref())
-                .with_context(failed)?
+        let arrived = match is_file {
+            true => self.file(launch.key.as_ref()),
+            false => self.fetch(context, launch.key.as_ref()),
         };
-        self.checkpoint(context, launch, reader)
+        let arrived = arrived.with_context(|| format!("cannot resume {}", self.what))?;
+        self.checkpoint(context, launch, &arrived)
+    }
+
+    fn file(&self, key: Option<&Key>) -> anyhow::Result<Arrived> {
+        let reader = open_checkpoint(Path::new(&self.what), key)?;
+        Ok(Arrived {
+            made: origins::made(&reader),
+            reader,
+            artifact: None,
+        })
     }
 
     /// Opens a checkpoint of the store, or of a registry.
-    fn arrived(&self, context: &Context, key: Option<&Key>) -> anyhow::Result<Reader<File>> {
+    fn fetch(&self, context: &Context, key: Option<&Key>) -> anyhow::Result<Arrived> {
         let reference = self.what.parse::<Reference>();
         let store = context.home.store()?;
         let digest = match (store.resolve(&self.what), reference) {
             (Ok(digest), _) => digest,
             (Err(_), Ok(reference)) if reference.registry().is_some() => {
                 let client = self.registry.client_for(&reference)?;
-                carried::fetch(context, &client, &store, &reference)?
+                carried::fetch(context, &client, &store, &reference)?.digest
             }
             (Err(error), _) => return Err(error.into()),
         };
@@ -156,7 +172,12 @@ impl Resume {
         let directory = tempfile::tempdir_in(context.home.directory())?;
         let file = directory.path().join("checkpoint");
         carried::unpack(&store, &digest, &file)?;
-        Ok(open_checkpoint(&file, key)?)
+        let reader = open_checkpoint(&file, key)?;
+        Ok(Arrived {
+            made: origins::made(&reader),
+            reader,
+            artifact: Some((store, digest)),
+        })
     }
 
     /// Goes on from a checkpoint: with the job that it is the last one of, or else with another
@@ -165,22 +186,28 @@ impl Resume {
         &self,
         context: &Context,
         launch: Launch,
-        reader: Reader<File>,
+        arrived: &Arrived,
     ) -> anyhow::Result<u8> {
         let path = &self.what;
         let failed = || format!("cannot resume {path}");
-        let digest = state_name(&reader.state_digest(), reader.key());
-        let known = context.home.jobs().with_checkpoint(&digest)?;
+        let reader = &arrived.reader;
+        let digest = &arrived.made.checkpoint.state;
+        let known = context.home.jobs().with_checkpoint(digest)?;
+        let chain = self.chain(context, arrived).with_context(failed)?;
         // Whoever lends directories lends all of them.
         let had = known.as_ref().filter(|_| self.dir.is_empty());
         let had = had.map_or(&[][..], |job| &job.record.mounts);
         let mounts = self.mounts(had, reader.contents())?;
         // Before there is a job: it may not be here.
         let wasm = self.module_of(context, reader.contents())?;
-        let (mut active, adopted) = activate(context, known, reader.contents(), mounts)?;
+        let name = self.workload_name(context, reader.contents())?;
+        let (mut active, adopted) = activate(context, known, name, reader.contents(), mounts)?;
+        if !adopted {
+            active.record.arrival = Some(chain.arrival(arrived.made.checkpoint.clone()));
+        }
         let ready = launch.listen(&active).and_then(|socket| {
             let from = Opened {
-                reader: &reader,
+                reader,
                 build_on: false,
             };
             let ready = self.ready(context, &launch, &active, &from, wasm);
@@ -189,7 +216,10 @@ impl Resume {
         match ready.with_context(failed) {
             Ok((ready, socket)) => {
                 active.go_on_from(ready.sequence, &[])?;
-                let from = json!({ "sequence": ready.sequence, "path": path, "state": digest });
+                let from = json!({
+                    "sequence": ready.sequence, "path": path, "state": digest,
+                    "origin": origins::value(&chain),
+                });
                 self.go_on(context, launch, active, ready, socket, from, &[])
             }
             Err(error) if adopted => {
@@ -202,6 +232,42 @@ impl Resume {
                 Err(error)
             }
         }
+    }
+
+    /// What the workload of a checkpoint is called: by where it came from, as far as this node knows
+    /// that. What a checkpoint says of itself decides nothing.
+    fn workload_name(&self, context: &Context, contents: &Contents) -> anyhow::Result<String> {
+        let Some(manifest) = contents.workload.manifest.as_ref().map(text_of) else {
+            let program = contents.settings.args.first();
+            return Ok(program.cloned().unwrap_or_default());
+        };
+        let reference = self.what.parse::<Reference>().ok();
+        let reference = reference.filter(|reference| reference.registry().is_some());
+        if let (Some(reference), false) = (reference, Path::new(&self.what).is_file()) {
+            return Ok(format!("{}@{manifest}", reference.repository()));
+        }
+        let images = context.home.existing_store()?.map(|store| store.images());
+        let mut images = images.transpose()?.unwrap_or_default().into_iter();
+        let named = images.find(|image| image.digest.to_string() == manifest);
+        Ok(named.and_then(|image| image.reference).unwrap_or(manifest))
+    }
+
+    /// Finds out who made the checkpoint, and whether they are believed here.
+    fn chain(&self, context: &Context, arrived: &Arrived) -> anyhow::Result<Chain> {
+        let node = self.policy.load(&context.home)?;
+        let (made, keys) = (&arrived.made, node.nodes(&context.home)?);
+        let chain = match &arrived.artifact {
+            Some((store, digest)) => origins::trace(store, digest, made, &keys)?,
+            None => {
+                let said = origins::read_beside(Path::new(&self.what));
+                Chain::trace(made, &said, &keys)
+            }
+        };
+        if !context.output.json {
+            origins::tell(context, &chain);
+        }
+        node.check_chain(&chain)?;
+        Ok(chain)
     }
 
     /// Compiles the module, and restores the state.
@@ -394,6 +460,7 @@ fn refuse_less(mounts: &[MountRecord], grant: &Grant, contents: &Contents) -> an
 fn activate(
     context: &Context,
     job: Option<JobInfo>,
+    name: String,
     contents: &Contents,
     mounts: Vec<MountRecord>,
 ) -> anyhow::Result<(ActiveJob, bool)> {
@@ -408,7 +475,6 @@ fn activate(
         }
     }
     let args = contents.settings.args.clone();
-    let name = args.first().cloned().unwrap_or_default();
     let mut record = Record::new(name, text_of(&contents.workload.module), args);
     record.manifest = contents.workload.manifest.as_ref().map(text_of);
     record.mounts = mounts;

@@ -1,16 +1,16 @@
 //! `wherry sign`
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Args;
 use serde_json::json;
-use wherry_packager::{Digest, Store};
-use wherry_trust::{Bundle, Sha256, SigningKey, Statement, names};
+use wherry_packager::Digest;
+use wherry_trust::{Sha256, Statement};
 
 use super::Context;
 use crate::exit;
 use crate::failure::Refusal;
+use crate::signatures::attach;
 use crate::signing::SignKeyArgs;
 use crate::workload::from_oci;
 
@@ -37,7 +37,7 @@ impl Sign {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
         if Path::new(&self.image).is_file() {
             let message = format!("{} is a file, not an artifact of the store", self.image);
-            let hint = "`wherry pack` makes an artifact; checkpoints are signed by the node that makes them, with `wherry run --sign-key`";
+            let hint = "`wherry pack` makes an artifact; checkpoints are signed by the node that made them, when `wherry push` sends them";
             return Err(Refusal::new(exit::USAGE, message).hint(hint).into());
         }
         let key = self.key.require()?;
@@ -56,28 +56,6 @@ impl Sign {
             .remark(format!("signed {} with the key {id}", self.image));
         context.output.result(&value, manifest)
     }
-}
-
-/// Signs a statement about an artifact of the store, and attaches it. Returns the manifest that
-/// it lies in.
-pub(super) fn attach(
-    store: &Store,
-    digest: &Digest,
-    key: &SigningKey,
-    statement: &Statement,
-) -> anyhow::Result<Digest> {
-    let bundle = Bundle::sign(key, statement)?.to_json();
-    let annotations = BTreeMap::from([
-        (
-            names::CONTENT_ANNOTATION.to_owned(),
-            names::ENVELOPE_CONTENT.to_owned(),
-        ),
-        (
-            names::PREDICATE_ANNOTATION.to_owned(),
-            statement.predicate_type.clone(),
-        ),
-    ]);
-    Ok(store.attach(digest, names::BUNDLE, &bundle, &annotations)?)
 }
 
 pub(super) fn sha256(digest: &Digest) -> anyhow::Result<Sha256> {

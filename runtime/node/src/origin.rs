@@ -1,0 +1,238 @@
+//! Where a checkpoint comes from: the node that made it says so, signed, and the nodes before it
+//! said so of those that it went on from. `docs/trust.md` describes the statements.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wherry_trust::{Bundle, Sha256, Statement, TrustedKey, TrustedKeys, VerifyError};
+
+use crate::{Point, Record};
+
+/// What kind of statement says where a checkpoint comes from.
+pub const ORIGIN_PREDICATE: &str = "https://wherry-grid.github.io/checkpoint/v1";
+
+/// The version of the predicate that is written, and the only one that is read.
+const FORMAT: u32 = 1;
+
+/// What a node says of a checkpoint that it made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Origin {
+    /// Version of this format: 1.
+    pub format: u32,
+    /// The version of Wherry that made it.
+    pub runtime: String,
+    /// Which checkpoint it is.
+    #[serde(flatten)]
+    pub made: Made,
+    /// The checkpoint that the job came to the node with; none if the job began there.
+    pub arrived: Option<Point>,
+}
+
+/// What tells a checkpoint from all others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Made {
+    /// Digest of the module, `sha256:…`.
+    pub module: String,
+    /// The digest of the checkpoint file, `sha256:…`: it covers all that is in it, and the files that
+    /// it builds on.
+    pub file: String,
+    /// Its number, and the name of its state.
+    pub checkpoint: Point,
+}
+
+/// With what a job came to a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arrival {
+    /// The checkpoint.
+    pub with: Point,
+    /// What nodes had stated of it, and of those before: bundles, believed or not.
+    pub statements: Vec<Value>,
+}
+
+impl Origin {
+    /// That the node made the checkpoint `made` of the job that `record` describes.
+    #[must_use]
+    pub fn of(record: &Record, made: Made) -> Self {
+        Origin {
+            format: FORMAT,
+            runtime: env!("CARGO_PKG_VERSION").to_owned(),
+            made,
+            arrived: record.arrival.as_ref().map(|arrival| arrival.with.clone()),
+        }
+    }
+
+    /// The statement about `subject`: the manifest of the artifact that the checkpoint is in, or its
+    /// file digest.
+    #[must_use]
+    pub fn statement(&self, subject: Sha256) -> Statement {
+        let predicate = serde_json::to_value(self).unwrap_or_default();
+        Statement::about(subject, ORIGIN_PREDICATE, predicate)
+    }
+
+    /// What a bundle states, if it is a statement of this kind. Nothing says that it is true.
+    #[must_use]
+    pub fn unverified(bundle: &Bundle) -> Option<Self> {
+        let statement = bundle.unverified_statement()?;
+        if statement.predicate_type != ORIGIN_PREDICATE {
+            return None;
+        }
+        let origin: Self = serde_json::from_value(statement.predicate).ok()?;
+        (origin.format == FORMAT).then_some(origin)
+    }
+}
+
+/// The nodes that a checkpoint comes from, as far as they are known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chain {
+    /// Who made the checkpoint, who the one that it came to that node with, and so on.
+    pub links: Vec<Link>,
+    /// The checkpoint of which nobody says that they made it, if the chain does not reach the
+    /// beginning of the job.
+    pub unknown: Option<Point>,
+}
+
+/// A node that made a checkpoint, and what it says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// What is said.
+    pub origin: Origin,
+    /// The name of the key that it is said to be signed with.
+    pub hint: String,
+    /// Who says so, or why that is not known.
+    pub verdict: Result<TrustedKey, VerifyError>,
+    bundle: Bundle,
+}
+
+/// Why a checkpoint's chain is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// Nobody says that they made it.
+    #[error("no node has signed the checkpoint {0}")]
+    Unsigned(String),
+    /// Somebody says so who is not believed.
+    #[error("the signature of the checkpoint {name} does not count: {source}")]
+    Untrusted {
+        /// The checkpoint.
+        name: String,
+        /// Why.
+        source: VerifyError,
+    },
+}
+
+impl Chain {
+    /// Follows the `statements` from the checkpoint `made` back to where its job began. Of several about
+    /// one checkpoint, one that one of `keys` signed counts.
+    #[must_use]
+    pub fn trace(made: &Made, statements: &[Bundle], keys: &TrustedKeys) -> Self {
+        let mut chain = Chain {
+            links: Vec::new(),
+            unknown: None,
+        };
+        let mut seen = HashSet::new();
+        // The digest of its file is what tells it from all others, whatever artifact it is in.
+        let mut next = best(statements, keys, |link, _| link.origin.made == *made);
+        let mut wanted = Some(made.checkpoint.clone());
+        while let Some(link) = next.take() {
+            let origin = link.origin.clone();
+            chain.links.push(link);
+            wanted = origin.arrived;
+            let Some(point) = &wanted else { break };
+            // Each is older than the one that came of it: forged ones do not lead in a circle.
+            let is_older = point.sequence < origin.made.checkpoint.sequence;
+            if !is_older || !seen.insert(point.state.clone()) {
+                break;
+            }
+            next = best(statements, keys, |link, _| {
+                link.origin.made.checkpoint == *point && link.origin.made.module == made.module
+            });
+        }
+        chain.unknown = wanted;
+        chain
+    }
+
+    /// Whether every node of it is believed, back to where the job began.
+    ///
+    /// # Errors
+    /// It is not, or nobody says that they made one of the checkpoints.
+    pub fn check(&self) -> Result<(), ChainError> {
+        for link in &self.links {
+            if let Err(source) = &link.verdict {
+                let (name, source) = (link.origin.made.checkpoint.name(), source.clone());
+                return Err(ChainError::Untrusted { name, source });
+            }
+        }
+        match &self.unknown {
+            Some(point) => Err(ChainError::Unsigned(point.name())),
+            None => Ok(()),
+        }
+    }
+
+    /// The job that goes on from the checkpoint `with` carries this along.
+    #[must_use]
+    pub fn arrival(&self, with: Point) -> Arrival {
+        let bundles = self.links.iter().map(|link| link.bundle.to_json());
+        let values = bundles.filter_map(|json| serde_json::from_slice(&json).ok());
+        Arrival {
+            with,
+            statements: values.collect(),
+        }
+    }
+}
+
+impl Link {
+    /// Who says that they made the checkpoint in the artifact `subject`: somebody whom one of
+    /// `keys` makes believed, or else anybody.
+    #[must_use]
+    pub fn about(subject: &Sha256, statements: &[Bundle], keys: &TrustedKeys) -> Option<Self> {
+        best(statements, keys, |_, statement| statement.is_about(subject))
+    }
+}
+
+impl Point {
+    /// For people: its number, and as much of its state's name as tells states apart.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let (_, digits) = self.state.split_once(':').unwrap_or_default();
+        let digits: String = digits.chars().filter(char::is_ascii_hexdigit).collect();
+        format!("{} ({:.12})", self.sequence, digits)
+    }
+}
+
+/// The statement that fits: one that is believed, or else any.
+fn best(
+    statements: &[Bundle],
+    keys: &TrustedKeys,
+    fits: impl Fn(&Link, &Statement) -> bool,
+) -> Option<Link> {
+    let mut found = None;
+    for bundle in statements {
+        let Some(statement) = bundle.unverified_statement() else {
+            continue;
+        };
+        let Some(origin) = Origin::unverified(bundle) else {
+            continue;
+        };
+        let mut link = Link {
+            origin,
+            hint: bundle.hint().to_owned(),
+            verdict: Err(VerifyError::NoKeys),
+            bundle: bundle.clone(),
+        };
+        if !fits(&link, &statement) {
+            continue;
+        }
+        let subject = statement.subjects.first().map(|subject| subject.digest);
+        let verified =
+            keys.verify_attestation(bundle, &subject.unwrap_or_default(), ORIGIN_PREDICATE);
+        link.verdict = verified.map(|verified| verified.key.clone());
+        if link.verdict.is_ok() {
+            return Some(link);
+        }
+        found.get_or_insert(link);
+    }
+    found
+}
