@@ -236,3 +236,160 @@ fn best(
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wherry_trust::{Algorithm, SigningKey};
+
+    const MODULE: &str = "sha256:00";
+
+    fn point(sequence: u64) -> Point {
+        let state = format!("sha256:{sequence:064x}");
+        Point { sequence, state }
+    }
+
+    fn made(sequence: u64) -> Made {
+        Made {
+            module: MODULE.to_owned(),
+            file: format!("sha256:f{sequence:063x}"),
+            checkpoint: point(sequence),
+        }
+    }
+
+    struct Node {
+        key: SigningKey,
+        name: &'static str,
+    }
+
+    impl Node {
+        fn new(name: &'static str) -> Self {
+            let key = SigningKey::generate(Algorithm::EcdsaP256).unwrap();
+            Node { key, name }
+        }
+
+        fn says(&self, made: Made, arrived: Option<Point>) -> Bundle {
+            let origin = Origin {
+                format: FORMAT,
+                runtime: "0".to_owned(),
+                made,
+                arrived,
+            };
+            Bundle::sign(&self.key, &origin.statement([1; 32])).unwrap()
+        }
+    }
+
+    fn keys(nodes: &[&Node]) -> TrustedKeys {
+        let key = |node: &&Node| TrustedKey {
+            name: node.name.to_owned(),
+            key: node.key.public(),
+        };
+        TrustedKeys::new(nodes.iter().map(key).collect())
+    }
+
+    fn names(chain: &Chain) -> Vec<String> {
+        let name = |link: &Link| match &link.verdict {
+            Ok(key) => key.name.clone(),
+            Err(_) => "?".to_owned(),
+        };
+        chain.links.iter().map(name).collect()
+    }
+
+    #[test]
+    fn a_chain_is_followed_to_where_the_job_began() {
+        let (a, b, c) = (Node::new("a"), Node::new("b"), Node::new("c"));
+        let said = [
+            a.says(made(3), None),
+            c.says(made(9), Some(point(5))),
+            b.says(made(5), Some(point(3))),
+        ];
+        let chain = Chain::trace(&made(9), &said, &keys(&[&a, &b, &c]));
+        assert_eq!(names(&chain), ["c", "b", "a"]);
+        assert_eq!(chain.check(), Ok(()));
+        let chain = Chain::trace(&made(9), &said, &keys(&[&a, &c]));
+        assert_eq!(names(&chain), ["c", "?", "a"]);
+        let refused = chain.check().unwrap_err().to_string();
+        assert!(refused.contains("checkpoint 5 (000000000000)"), "{refused}");
+        // What a job carries along is enough for the next node.
+        let arrival = chain.arrival(point(9));
+        let carried = arrival.statements.iter().map(|value| value.to_string());
+        let carried = carried.map(|json| Bundle::parse(json.as_bytes()).unwrap());
+        let carried: Vec<_> = carried.chain([b.says(made(11), Some(point(9)))]).collect();
+        let chain = Chain::trace(&made(11), &carried, &keys(&[&a, &b, &c]));
+        assert_eq!(names(&chain), ["b", "c", "b", "a"]);
+        assert_eq!(chain.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_link_that_is_missing_is_named() {
+        let (a, b) = (Node::new("a"), Node::new("b"));
+        let both = keys(&[&a, &b]);
+        let said = [a.says(made(3), None), b.says(made(9), Some(point(5)))];
+        let chain = Chain::trace(&made(9), &said, &both);
+        assert_eq!(chain.unknown, Some(point(5)));
+        let unsigned = |chain: &Chain| matches!(chain.check(), Err(ChainError::Unsigned(_)));
+        assert!(unsigned(&chain));
+        assert!(unsigned(&Chain::trace(&made(4), &said, &both)));
+        assert!(unsigned(&Chain::trace(&made(4), &[], &both)));
+    }
+
+    #[test]
+    fn a_statement_is_no_word_for_another_checkpoint() {
+        let a = Node::new("a");
+        let keys = keys(&[&a]);
+        let said = [a.says(made(3), None)];
+        let changes: [fn(&mut Made); 4] = [
+            |made| made.module.push('1'),
+            |made| made.file = "sha256:0".to_owned(),
+            |made| made.checkpoint.sequence = 4,
+            |made| made.checkpoint.state = "sha256:4".to_owned(),
+        ];
+        for change in changes {
+            let mut other = made(3);
+            change(&mut other);
+            assert!(
+                Chain::trace(&other, &said, &keys).check().is_err(),
+                "{other:?}"
+            );
+        }
+        // A link of another module's job is none of this one.
+        let mut elsewhere = made(3);
+        elsewhere.module.push('1');
+        let said = [a.says(elsewhere, None), a.says(made(5), Some(point(3)))];
+        assert!(Chain::trace(&made(5), &said, &keys).check().is_err());
+    }
+
+    #[test]
+    fn what_is_altered_or_forged_stands_in_nobodys_way() {
+        let (a, mallory) = (Node::new("a"), Node::new("mallory"));
+        let good = a.says(made(3), None);
+        let forged = mallory.says(made(3), None);
+        let json = String::from_utf8(forged.to_json()).unwrap();
+        let (theirs, ours) = (mallory.key.public().id(), a.key.public().id());
+        let renamed = json.replace(&theirs.to_string(), &ours.to_string());
+        let renamed = Bundle::parse(renamed.as_bytes()).unwrap();
+        for said in [vec![forged.clone()], vec![renamed.clone()]] {
+            let chain = Chain::trace(&made(3), &said, &keys(&[&a]));
+            assert!(matches!(chain.check(), Err(ChainError::Untrusted { .. })));
+        }
+        let said = [forged, renamed, good];
+        assert_eq!(Chain::trace(&made(3), &said, &keys(&[&a])).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_circle_has_an_end() {
+        let a = Node::new("a");
+        let said = [
+            a.says(made(3), Some(point(5))),
+            a.says(made(5), Some(point(3))),
+            a.says(made(7), Some(point(7))),
+        ];
+        for sequence in [3, 5, 7] {
+            let chain = Chain::trace(&made(sequence), &said, &keys(&[&a]));
+            assert!(
+                matches!(chain.check(), Err(ChainError::Unsigned(_))),
+                "{sequence}"
+            );
+        }
+    }
+}
