@@ -68,7 +68,8 @@ impl Job {
         assert_eq!(receipt["outcome"], "died");
         assert_eq!(receipt["exit"], code);
         assert_eq!(receipt["lineage"]["last"]["sequence"], 1);
-        assert!(receipt["used"]["cpu_ms"].as_u64() > Some(0), "{receipt}");
+        // What the node has seen of it, in steps of 10 ms: of so short a run perhaps nothing.
+        assert!(receipt["used"]["cpu_ms"].is_u64(), "{receipt}");
 
         fs::write(home.file("lent/stop"), "").expect("written");
         home.wherry(["resume", "--strict", &id]).expect(0);

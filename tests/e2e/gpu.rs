@@ -65,7 +65,9 @@ fn project(home: &Home, folder: &str, module: &[u8], more: &str) -> String {
 
 /// `--policy` with such a table, which lets the rest run.
 fn policy(home: &Home, gpu: &str) -> String {
-    let text = format!("[who]\nfiles = true\n[signatures]\nunsigned = \"allow\"\n{gpu}");
+    let text = format!(
+        "[who]\nfiles = true\n[signatures]\nunsigned = \"allow\"\ncheckpoints = {{ unsigned = \"allow\" }}\n{gpu}"
+    );
     format!("--policy={}", home.write("policy.toml", text).display())
 }
 

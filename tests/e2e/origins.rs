@@ -153,7 +153,7 @@ fn what_is_said_of_a_checkpoint_goes_with_its_file() {
     let name = moved.setting.name("own");
     let stranger = Home::new();
     let pushed = json(&stranger, &["push", &own, &name]);
-    assert_eq!(pushed["signed"], false, "{pushed}");
+    assert_eq!(pushed["signed"], true, "{pushed}");
     next.wherry(["resume", &name]).expect(ENDED);
     Moved::node(&[&node])
         .wherry(["resume", &own])
@@ -171,6 +171,9 @@ fn what_nobody_signed_does_not_become_good_on_its_way() {
         .wherry(["pull", "--output", &file, &half])
         .expect(0);
     fs::remove_file(careless.file("half.ckpt.origin.json")).expect("a file");
+    // A node does not sign what it was handed.
+    let pushed = json(&careless, &["push", &file, &moved.setting.name("handed")]);
+    assert_eq!(pushed["signed"], false, "{pushed}");
     Moved::write_policy(&careless, "unsigned = 'allow'");
     let on = ["resume", "--checkpoint-at=1000", &file];
     careless.wherry(on).expect(CAPTURED);

@@ -1,6 +1,6 @@
 //! Checkpoints on their way: into the store and to a registry, and back into a file.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -29,7 +29,7 @@ pub(crate) struct Luggage {
     pub(crate) note: CheckpointNote,
     /// The manifest that it is a state of, if it is in the store.
     pub(crate) subject: Option<Descriptor>,
-    /// The job of this node that it is of, if it is of one.
+    /// The job of this node that keeps it itself. What is anywhere else may have been changed.
     job: Option<JobInfo>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Carried {
     pub(crate) digest: Digest,
     /// Bytes of it that no earlier checkpoint had.
     pub(crate) fresh: u64,
-    /// Whether this node says that it made it.
+    /// Whether a node says that it made it.
     pub(crate) is_signed: bool,
 }
 
@@ -91,15 +91,11 @@ impl Luggage {
             (note, contents.workload.manifest.as_ref().map(text_of))
         };
         let subject = subject(context, manifest.as_deref(), note.module.as_deref())?;
-        let job = match (job, &note.state) {
-            (None, Some(state)) => context.home.jobs().that_made(state)?,
-            (job, _) => job,
-        };
         Ok(Luggage {
             path: path.to_owned(),
             note,
             subject,
-            job,
+            job: keeper(context, path)?,
         })
     }
 
@@ -158,15 +154,17 @@ impl Luggage {
         let packed = pack_checkpoint(store, &mut files, &self.note, subject, Some(to));
         let packed = packed.with_context(failed)?;
         let made = self.made(&mut files[0]).with_context(failed)?;
-        let made_here = self.job.as_ref().zip(made);
-        match made_here.clone() {
-            Some((job, made)) => origins::sign(home, store, &packed.digest, job, made)?,
+        let is_signed = match self.job.as_ref().zip(made) {
+            Some((job, made)) => {
+                origins::sign(home, store, &packed.digest, job, made)?;
+                true
+            }
             None => origins::carry(store, &packed.digest, &self.path)?,
-        }
+        };
         Ok(Carried {
             digest: packed.digest,
             fresh: packed.fresh,
-            is_signed: made_here.is_some(),
+            is_signed,
         })
     }
 
@@ -186,6 +184,21 @@ impl Luggage {
             checkpoint: Point { sequence, state },
         }))
     }
+}
+
+/// The job of this node in whose directory the checkpoint lies, where only the node writes.
+fn keeper(context: &Context, path: &Path) -> anyhow::Result<Option<JobInfo>> {
+    let path = fs::canonicalize(path)?;
+    let holds = |job: &JobInfo| {
+        fs::canonicalize(job.directory()).is_ok_and(|directory| path.starts_with(directory))
+    };
+    Ok(context
+        .home
+        .jobs()
+        .list()?
+        .into_iter()
+        .flatten()
+        .find(holds))
 }
 
 /// What the job's record says of a checkpoint that cannot be opened here.

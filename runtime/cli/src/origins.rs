@@ -128,13 +128,14 @@ pub(crate) fn sign(
     attach_list(store, digest, before(&job.record))
 }
 
-/// Takes along what is said beside a checkpoint that another node made.
-pub(crate) fn carry(store: &Store, digest: &Digest, file: &Path) -> anyhow::Result<()> {
+/// Takes along what is said beside a checkpoint in a file. Returns whether anything is.
+pub(crate) fn carry(store: &Store, digest: &Digest, file: &Path) -> anyhow::Result<bool> {
     let bundles = read_beside(file);
     let values = bundles
         .iter()
         .map(|bundle| serde_json::from_slice(&bundle.to_json()));
-    attach_list(store, digest, &values.collect::<Result<Vec<_>, _>>()?)
+    attach_list(store, digest, &values.collect::<Result<Vec<_>, _>>()?)?;
+    Ok(!bundles.is_empty())
 }
 
 fn attach_list(store: &Store, digest: &Digest, bundles: &[Value]) -> anyhow::Result<()> {

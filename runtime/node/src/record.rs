@@ -253,14 +253,6 @@ impl Record {
         serde_json::from_value(value).map_err(damaged)
     }
 
-    /// Whether a checkpoint with this state was made of it here, as far as that is remembered.
-    #[must_use]
-    pub fn made(&self, state_digest: &str) -> bool {
-        let noted = self.checkpoints.iter().map(|noted| &noted.state_digest);
-        let last = self.last_state.iter().map(|(_, state)| state);
-        noted.chain(last).any(|state| state == state_digest)
-    }
-
     /// The last checkpoint that was noted.
     #[must_use]
     pub fn last_checkpoint(&self) -> Option<&Checkpointed> {

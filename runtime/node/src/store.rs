@@ -144,15 +144,6 @@ impl JobStore {
         Ok(self.list()?.into_iter().flatten().rfind(is_it))
     }
 
-    /// The job of which this is the state of a checkpoint that was made here.
-    ///
-    /// # Errors
-    /// The directory cannot be read.
-    pub fn that_made(&self, state_digest: &str) -> Result<Option<JobInfo>, Error> {
-        let made_it = |job: &JobInfo| job.record.made(state_digest);
-        Ok(self.list()?.into_iter().flatten().rfind(made_it))
-    }
-
     /// Removes what is left of a job.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use wherry_node::{Link, open_checkpoint, state_name};
 use wherry_packager::{CheckpointNote, Reference, Store, media_type};
 
 use super::Context;
+use crate::failure::warn;
 use crate::key::KeyArgs;
 use crate::origins;
 use crate::output::table;
@@ -124,7 +125,9 @@ impl History {
         let keys = self.policy.load(&context.home)?.nodes(&context.home)?;
         let mut entries = Vec::new();
         for (note, digest) in listed {
-            client.pull_attachments(&store, &reference, &digest)?;
+            if let Err(error) = client.pull_attachments(&store, &reference, &digest) {
+                warn(format!("who made {digest} cannot be told: {error}"));
+            }
             entries.push(Entry {
                 note,
                 place: digest.to_string(),

@@ -91,7 +91,7 @@ impl Push {
         let fresh = size(carried.fresh);
         let by = match carried.is_signed {
             true => "signed",
-            false => "not signed: this node did not make it",
+            false => "not signed: no node says that it made it",
         };
         context.output.remark(format!(
             "pushed {to} ({fresh} that no checkpoint before had), {by}"
