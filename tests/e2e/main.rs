@@ -5,6 +5,7 @@ mod carried;
 mod cgroup_v2;
 mod cli;
 mod contract;
+mod cosign;
 mod data;
 mod deaths;
 mod deltas;

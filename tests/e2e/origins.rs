@@ -6,7 +6,7 @@ use serde_json::Value;
 use wherry_tests::{Done, Home};
 
 use crate::carried::{Setting, json, only_job};
-use crate::trust::cosign;
+use crate::cosign::cosign;
 
 const CAPTURED: i32 = 85;
 /// What the program ends with.
