@@ -286,6 +286,12 @@ fn a_node_runs_only_what_is_signed_unless_it_says_otherwise() {
     );
     sign("team.key");
     node.wherry(["run", &name]).expect(ENDED);
+    let inspected = node.wherry(["inspect", &name]).expect(0).text();
+    assert!(inspected.contains("signature by team.pub"), "{inspected}");
+    assert!(
+        inspected.contains("not verified"),
+        "the other one: {inspected}"
+    );
     assert!(
         node.wherry(["explain", &name])
             .expect(0)

@@ -9,7 +9,7 @@ use clap::Args;
 use wherry_engine::{Limits, Quota};
 use wherry_gpu_host as gpu;
 use wherry_node::{Chain, MountRecord, Sensors};
-use wherry_packager::{Demands, Digest, WorkloadConfig};
+use wherry_packager::{Demands, Digest, Store, WorkloadConfig};
 use wherry_policy::{
     Adapter, Amounts, GpuRequest, Grant, Item, Limit, MountRequest, Origin, Policy, Request,
     Verdict, grant,
@@ -144,6 +144,21 @@ impl NodePolicy {
     /// names.
     pub(crate) fn nodes(&self, home: &Home) -> anyhow::Result<TrustedKeys> {
         origins::with_own(home, self.signatures.checkpoints().keys.clone())
+    }
+
+    /// Whoever is believed about an artifact of the store: those who may sign it, and nodes.
+    pub(crate) fn signers(
+        &self,
+        home: &Home,
+        store: &Store,
+        artifact: &Digest,
+    ) -> anyhow::Result<TrustedKeys> {
+        let known = signatures::repositories(store, artifact)?;
+        let mut keys = self.nodes(home)?;
+        for key in self.signatures.workload(&known).keys.iter() {
+            keys.add(key.clone());
+        }
+        Ok(keys)
     }
 
     /// Whether a job may go on from a checkpoint that came to this node.

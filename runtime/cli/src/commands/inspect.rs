@@ -11,12 +11,12 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use wherry_packager::{Digest, ModuleSummary, validate_module};
-use wherry_trust::TrustedKeys;
 
 use super::{Context, ps};
 use crate::failure::Refusal;
 use crate::key::KeyArgs;
 use crate::output::{size, time};
+use crate::policy::PolicyArgs;
 use crate::signatures::{self, Finding};
 use crate::{exit, workload};
 
@@ -24,7 +24,8 @@ use crate::{exit, workload};
 ///
 /// Of a checkpoint: the call stack with its values, the memories, globals and tables, the
 /// open files, clocks, limits and what the job has used so far. Of one that is encrypted, without
-/// its key, which key that is and how large the sections are.
+/// its key, which key that is and how large the sections are. Of an artifact: who has signed it, or
+/// stated something about it, as far as the policy has their keys; `wherry verify` asks about others.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -37,6 +38,8 @@ pub(crate) struct Inspect {
     module: Option<PathBuf>,
     #[command(flatten)]
     key: KeyArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// What to show
     #[arg(value_name = "REF|MODULE.wasm|CHECKPOINT|JOB")]
     what: String,
@@ -54,7 +57,7 @@ impl Inspect {
         let job = context.home.jobs().find(&self.what);
         match (inspect_image(context, &self.what), job) {
             (_, Ok(job)) if job.record.id == self.what => self.job(context, &job),
-            (Ok(image), _) => show_image(context, &image),
+            (Ok(image), _) => self.image(context, &image),
             (Err(_), Ok(job)) => self.job(context, &job),
             (Err(error), Err(_)) => {
                 Err(error.context(format!("`{}` is neither a file nor a job", self.what)))
@@ -104,31 +107,35 @@ impl Inspect {
         }
         context.output.result(&ps::value(job), text)
     }
+
+    fn image(&self, context: &Context, image: &wherry_packager::Inspection) -> anyhow::Result<()> {
+        let store = context.home.store()?;
+        let keys = self.policy.load(&context.home)?;
+        let keys = keys.signers(&context.home, &store, &image.digest)?;
+        let findings = signatures::examine(&store, &image.digest, &keys)?;
+        let value = json!({
+            "attachments": findings.iter().map(Finding::value).collect::<Vec<_>>(),
+            "digest": image.digest.to_string(),
+            "manifest": image.manifest,
+            "config": image.config,
+        });
+        let mut text = format!("digest    {}", image.digest);
+        for finding in &findings {
+            text += &match finding.refusal() {
+                None => format!("\nattached  {}", finding.line()),
+                Some(_) => format!("\nattached  {}", finding.claim()),
+            };
+        }
+        text += &format!("\nmanifest  {:#}", image.manifest);
+        if let Some(config) = &image.config {
+            text += &format!("\nconfig    {config:#}");
+        }
+        context.output.result(&value, text)
+    }
 }
 
 fn inspect_image(context: &Context, name: &str) -> anyhow::Result<wherry_packager::Inspection> {
     Ok(context.home.store_with(name)?.inspect(name)?)
-}
-
-fn show_image(context: &Context, image: &wherry_packager::Inspection) -> anyhow::Result<()> {
-    let store = context.home.store()?;
-    let findings = signatures::examine(&store, &image.digest, &TrustedKeys::default())?;
-    let said: Vec<_> = findings.iter().map(Finding::claim).collect();
-    let value = json!({
-        "attachments": findings.iter().map(Finding::value).collect::<Vec<_>>(),
-        "digest": image.digest.to_string(),
-        "manifest": image.manifest,
-        "config": image.config,
-    });
-    let mut text = format!("digest    {}", image.digest);
-    for claim in said {
-        text += &format!("\nattached  {claim}");
-    }
-    text += &format!("\nmanifest  {:#}", image.manifest);
-    if let Some(config) = &image.config {
-        text += &format!("\nconfig    {config:#}");
-    }
-    context.output.result(&value, text)
 }
 
 fn show_module(context: &Context, path: &Path) -> anyhow::Result<()> {
