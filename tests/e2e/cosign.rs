@@ -9,7 +9,7 @@ use crate::registry_server::RegistryServer;
 use crate::trust::{Setting, json_of, verify};
 
 /// An outside tool, or a loud word that it is not here.
-fn tool(name: &str, argument: &str) -> Option<Command> {
+pub(crate) fn tool(name: &str, argument: &str) -> Option<Command> {
     let mut found = Command::new(name);
     found
         .arg(argument)

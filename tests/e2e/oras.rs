@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
-use wherry_tests::{Done, Home, say_skipped};
+use serde_json::json;
+use wherry_tests::{Done, Home};
 
+use crate::cosign::tool;
 use crate::registry_server::RegistryServer;
+use crate::trust::{json_of, text};
 
 const CAPTURED: i32 = 85;
 /// What the program `count` ends with.
@@ -25,24 +27,20 @@ impl Setting {
     /// Says loudly if there is no registry, or no oras.
     fn with(program: &str) -> Option<Self> {
         let registry = RegistryServer::plain()?;
-        let version = Command::new("oras").arg("version").output();
-        if version.is_err() {
-            say_skipped("oras is not installed");
-            return None;
-        }
+        tool("oras", "version")?;
         let home = Home::new();
         home.write("project/module.wasm", wherry_tests::program(program));
         home.write("project/labels.txt", LABELS);
         home.write("project/models/first", [7; 70_000]);
-        let text = format!(
+        let file = format!(
             "name = 'team/{program}'\nversion = '1.0'\nmodule = 'module.wasm'\n\
              [scratch]\nguest = '/tmp'\n\
              [[data]]\npath = 'labels.txt'\nguest = '/labels'\n\
              [[data]]\npath = 'models'\nguest = '/models'\n"
         );
-        home.write("project/workload.toml", text);
+        home.write("project/workload.toml", file);
         let packed = json_of(&home.wherry(["pack", "--json", "project"]).expect(0));
-        let digest = text_of(&packed["digest"]);
+        let digest = text(&packed["digest"]);
         Some(Setting {
             registry,
             home,
@@ -71,17 +69,9 @@ impl Setting {
         let found = json_of(&found);
         let referrers = found["referrers"].as_array().expect("a list").iter();
         referrers
-            .map(|one| (text_of(&one["artifactType"]), text_of(&one["digest"])))
+            .map(|one| (text(&one["artifactType"]), text(&one["digest"])))
             .collect()
     }
-}
-
-fn json_of(done: &Done) -> Value {
-    serde_json::from_slice(&done.stdout).expect("JSON")
-}
-
-fn text_of(value: &Value) -> String {
-    value.as_str().expect("a text").to_owned()
 }
 
 /// Asserts that a layout has the blobs of our store, byte for byte, and returns how many.
@@ -188,10 +178,10 @@ fn it_lists_what_refers_to_a_workload_and_what_it_adds_stays() {
     home.wherry(["run", "--checkpoint-at=3000", "team/count:1.0"])
         .expect(CAPTURED);
     let jobs = json_of(&home.wherry(["ps", "--json"]).expect(0));
-    let job = text_of(&jobs[0]["id"]);
+    let job = text(&jobs[0]["id"]);
     let push = |tag: &str| {
         let to = setting.name(&format!("team/count:{tag}"));
-        text_of(&json_of(&home.wherry(["push", "--json", &job, &to]).expect(0))["digest"])
+        text(&json_of(&home.wherry(["push", "--json", &job, &to]).expect(0))["digest"])
     };
     let checkpoint = "application/vnd.wherry.checkpoint.v1+json";
     let first = (checkpoint.to_owned(), push("first"));

@@ -53,7 +53,7 @@ pub(crate) fn json_of(done: &Done) -> Value {
     serde_json::from_str(&done.text()).expect("JSON")
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().expect("text").to_owned()
 }
 
