@@ -102,6 +102,8 @@ const FORMAT: u64 = 1;
 pub struct PackedCheckpoint {
     /// Digest of the manifest.
     pub digest: Digest,
+    /// The file digest of the checkpoint.
+    pub file: Digest,
     /// Bytes of all that it consists of.
     pub size: u64,
     /// Bytes of what the store did not have from checkpoints before.
@@ -195,6 +197,7 @@ pub fn pack_checkpoint(
     let size = layers.iter().map(|layer| layer.size).sum::<u64>();
     Ok(PackedCheckpoint {
         digest: descriptor.digest,
+        file: Digest::from_bytes(anatomies[0].file),
         size: size + blob.size + descriptor.size,
         fresh: fresh + descriptor.size,
     })

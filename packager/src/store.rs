@@ -153,6 +153,24 @@ impl Store {
         Ok(images)
     }
 
+    /// The names of an artifact, sorted. Only the index is read.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn names_of(&self, digest: &Digest) -> Result<Vec<String>, StoreError> {
+        let index = self.read_index()?;
+        let entries = index.entries().collect::<Result<Vec<_>, _>>()?.into_iter();
+        let is_it = |entry: &index::Entry| {
+            entry.manifest.digest == *digest && attachments::subject_of(entry, None).is_none()
+        };
+        let mut names: Vec<_> = entries
+            .filter(is_it)
+            .filter_map(|entry| entry.name)
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
     fn image(&self, entry: Result<index::Entry, StoreError>) -> Result<Option<Image>, StoreError> {
         let entry = entry?;
         let stored = self.stored(&entry.manifest.digest).ok();

@@ -10,7 +10,7 @@ use wherry_packager::{
     media_type, pack_checkpoint,
 };
 use wherry_registry_client::{Registry, RegistryError};
-use wherry_snapshot::{Anatomy, Key, Outline};
+use wherry_snapshot::{Key, Outline};
 
 use crate::commands::Context;
 use crate::exit;
@@ -61,14 +61,13 @@ impl Luggage {
             let hint = format!("wherry checkpoint {}", job.record.id);
             return Err(Refusal::new(exit::NO_INPUT, message).hint(hint).into());
         };
-        let path = last.path.clone();
-        Self::of(context, &path, Some(job), key).map(Some)
+        Self::of(context, &last.path, Some(&job), key).map(Some)
     }
 
     fn of(
         context: &Context,
         path: &Path,
-        job: Option<JobInfo>,
+        job: Option<&JobInfo>,
         key: Option<&Key>,
     ) -> anyhow::Result<Self> {
         let failed = || format!("cannot push {}", path.display());
@@ -77,7 +76,7 @@ impl Luggage {
         let is_sealed = outline.with_context(failed)?.key.is_some();
         let (note, manifest) = if is_sealed && key.is_none() {
             // It travels without its key, with what was noted in the clear.
-            noted(job.as_ref(), path)
+            noted(job, path)
         } else {
             let reader = open_checkpoint(path, key).with_context(failed)?;
             let (contents, key) = (reader.contents(), reader.key());
@@ -133,10 +132,8 @@ impl Luggage {
         let (Some(subject), Some(store)) = (&self.subject, context.home.existing_store()?) else {
             return Ok(Vec::new());
         };
-        let images = store.images()?.into_iter();
-        let names = images.filter(|image| image.digest == subject.digest);
-        let names = names.filter_map(|image| image.reference?.parse().ok());
-        Ok(names.collect())
+        let names = store.names_of(&subject.digest)?.into_iter();
+        Ok(names.filter_map(|name| name.parse().ok()).collect())
     }
 
     /// Puts it into the store, with this node's word for it if it was made here.
@@ -153,8 +150,7 @@ impl Luggage {
         let subject = self.subject.as_ref();
         let packed = pack_checkpoint(store, &mut files, &self.note, subject, Some(to));
         let packed = packed.with_context(failed)?;
-        let made = self.made(&mut files[0]).with_context(failed)?;
-        let is_signed = match self.job.as_ref().zip(made) {
+        let is_signed = match self.job.as_ref().zip(self.made(&packed.file)) {
             Some((job, made)) => {
                 origins::sign(home, store, &packed.digest, job, made)?;
                 true
@@ -168,21 +164,16 @@ impl Luggage {
         })
     }
 
-    fn made(&self, file: &mut File) -> anyhow::Result<Option<Made>> {
-        let CheckpointNote {
-            state: Some(state),
-            sequence: Some(sequence),
-            module: Some(module),
-            ..
-        } = self.note.clone()
-        else {
-            return Ok(None);
-        };
-        Ok(Some(Made {
-            module,
-            file: text_of(&Anatomy::read(file)?.file),
-            checkpoint: Point { sequence, state },
-        }))
+    fn made(&self, file: &Digest) -> Option<Made> {
+        let note = self.note.clone();
+        Some(Made {
+            module: note.module?,
+            file: file.to_string(),
+            checkpoint: Point {
+                sequence: note.sequence?,
+                state: note.state?,
+            },
+        })
     }
 }
 
@@ -322,8 +313,6 @@ fn fetch_attachments(client: &Registry, store: &Store, from: &Reference, digest:
 
 /// Writes a checkpoint of the store to a file, and those that it builds on beside it.
 pub(crate) fn unpack(store: &Store, digest: &Digest, to: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let failed = || format!("cannot make a file of the checkpoint {digest}");
-    let files = assemble_checkpoint(store, digest, to).with_context(failed)?;
-    origins::unpack(store, digest, to).with_context(failed)?;
-    Ok(files)
+    assemble_checkpoint(store, digest, to)
+        .with_context(|| format!("cannot make a file of the checkpoint {digest}"))
 }

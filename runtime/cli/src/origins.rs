@@ -12,20 +12,14 @@ use wherry_node::{
     Chain, Checkpointed, JobInfo, Link, Made, Origin, Point, Record, node_key, node_public_key,
     state_name,
 };
-use wherry_packager::{Digest, Store, StoreError, media_type};
+use wherry_packager::{Digest, MAX_DOCUMENT_SIZE, Store, StoreError, media_type};
 use wherry_snapshot::{Anatomy, Reader};
-use wherry_trust::{Bundle, TrustedKey, TrustedKeys, names};
+use wherry_trust::{Bundle, PublicKey, TrustedKey, TrustedKeys, names};
 
 use crate::commands::Context;
 use crate::home::Home;
 use crate::signatures::attach;
 use crate::workload::{from_oci, text_of};
-
-/// What this node calls itself.
-const THIS_NODE: &str = "this node";
-
-/// No list of bundles is larger, in bytes.
-const MAX_LIST: u64 = 4 << 20;
 
 /// What tells a checkpoint that is open from all others.
 pub(crate) fn made(reader: &Reader<File>) -> Made {
@@ -41,7 +35,7 @@ pub(crate) fn made(reader: &Reader<File>) -> Made {
 }
 
 /// What is said of a checkpoint that is in a file: beside it, a list of bundles.
-pub(crate) fn beside(file: &Path) -> PathBuf {
+fn beside(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".origin.json");
     name.into()
@@ -60,24 +54,19 @@ pub(crate) fn sign_file(home: &Home, record: &Record, done: &Checkpointed) -> an
     };
     let key = node_key(home.directory())?;
     let bundle = Bundle::sign(&key, &Origin::of(record, made).statement(file))?;
-    let mut all = vec![serde_json::from_slice(&bundle.to_json())?];
+    let mut all = vec![bundle.to_value()];
     all.extend(before(record).iter().cloned());
     write_beside(&done.path, &all)
 }
 
 /// Writes what is said of a checkpoint of the store beside the file that was made of it.
 pub(crate) fn unpack(store: &Store, digest: &Digest, file: &Path) -> anyhow::Result<()> {
-    let bundles = statements(store, digest)?;
-    let mut all = Vec::with_capacity(bundles.len());
-    for bundle in bundles
-        .iter()
-        .filter(|bundle| Origin::unverified(bundle).is_some())
-    {
-        all.push(serde_json::from_slice(&bundle.to_json())?);
-    }
-    if all.is_empty() {
+    let mut bundles = statements(store, digest)?;
+    bundles.retain(|bundle| Origin::unverified(bundle).is_some());
+    if bundles.is_empty() {
         return Ok(());
     }
+    let all: Vec<_> = bundles.iter().map(Bundle::to_value).collect();
     write_beside(file, &all)
 }
 
@@ -93,7 +82,7 @@ pub(crate) fn read_beside(file: &Path) -> Vec<Bundle> {
     let mut json = Vec::new();
     let opened = File::open(beside(file));
     // More than is read of one is no list of bundles.
-    let read = opened.and_then(|list| list.take(MAX_LIST).read_to_end(&mut json));
+    let read = opened.and_then(|list| list.take(MAX_DOCUMENT_SIZE).read_to_end(&mut json));
     read.map_or_else(|_| Vec::new(), |_| listed(&json))
 }
 
@@ -114,10 +103,7 @@ pub(crate) fn sign(
         return Ok(());
     };
     let key = node_key(home.directory())?;
-    let own = TrustedKeys::new(vec![TrustedKey {
-        name: THIS_NODE.to_owned(),
-        key: key.public(),
-    }]);
+    let own = TrustedKeys::new(vec![this_node(key.public())]);
     let origin = Origin::of(&job.record, made);
     let said = statements(store, digest)?;
     let known = Link::about(&subject, &said, &own);
@@ -131,10 +117,8 @@ pub(crate) fn sign(
 /// Takes along what is said beside a checkpoint in a file. Returns whether anything is.
 pub(crate) fn carry(store: &Store, digest: &Digest, file: &Path) -> anyhow::Result<bool> {
     let bundles = read_beside(file);
-    let values = bundles
-        .iter()
-        .map(|bundle| serde_json::from_slice(&bundle.to_json()));
-    attach_list(store, digest, &values.collect::<Result<Vec<_>, _>>()?)?;
+    let values: Vec<_> = bundles.iter().map(Bundle::to_value).collect();
+    attach_list(store, digest, &values)?;
     Ok(!bundles.is_empty())
 }
 
@@ -170,10 +154,16 @@ pub(crate) fn maker(
 /// Those keys, and this node's own.
 pub(crate) fn with_own(home: &Home, mut keys: TrustedKeys) -> anyhow::Result<TrustedKeys> {
     if let Some(key) = node_public_key(home.directory())? {
-        let name = THIS_NODE.to_owned();
-        keys.add(TrustedKey { name, key });
+        keys.add(this_node(key));
     }
     Ok(keys)
+}
+
+fn this_node(key: PublicKey) -> TrustedKey {
+    TrustedKey {
+        name: "this node".to_owned(),
+        key,
+    }
 }
 
 /// All bundles that are attached to a checkpoint. What cannot be read says nothing.

@@ -339,10 +339,9 @@ pub(crate) fn require(
 
 /// The repositories under whose names an artifact lies in the store, as policies name them.
 pub(crate) fn repositories(store: &Store, digest: &Digest) -> Result<Vec<String>, StoreError> {
-    let images = store.images()?.into_iter();
-    let names = images.filter(|image| image.digest == *digest);
-    let references = names.filter_map(|image| image.reference?.parse::<Reference>().ok());
-    Ok(references.map(|reference| repository(&reference)).collect())
+    let names = store.names_of(digest)?.into_iter();
+    let references = names.filter_map(|name| name.parse().ok());
+    Ok(references.map(|name| repository(&name)).collect())
 }
 
 /// A repository as policies name it: what was packed here is under `local/`.

@@ -119,14 +119,11 @@ pub(crate) fn keep(home: &Home, wasm: &[u8]) -> anyhow::Result<()> {
 fn stored(home: &Home, name: &str) -> anyhow::Result<Runnable> {
     let store = home.store_with(name)?;
     let workload = store.workload(name)?;
+    let known = signatures::repositories(&store, &workload.digest)?;
     let origin = match origin(name) {
         // The beginning of a digest could be a name as well.
-        Origin::Repository(named) => {
-            let known = signatures::repositories(&store, &workload.digest)?;
-            let known = known.contains(&named).then_some(named);
-            known.map_or(Origin::Digest, Origin::Repository)
-        }
-        other => other,
+        Origin::Repository(named) if !known.contains(&named) => Origin::Digest,
+        origin => origin,
     };
     Ok(Runnable {
         program: workload

@@ -8,6 +8,7 @@
 //!   control.sock  where that process takes requests
 //!   receipt.json  what its last run used, and how it ended, signed
 //!   scratch/      the job's own files while it runs
+//!   outgoing/     a checkpoint that its process has written, until it is brought to its place
 //!   checkpoints/  its own checkpoints, by their numbers
 //!   checkpoint    the only one, where an older version had it
 //! ```

@@ -1,8 +1,6 @@
 //! Where a checkpoint comes from: the node that made it says so, signed, and the nodes before it
 //! said so of those that it went on from. `docs/trust.md` describes the statements.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wherry_trust::{Bundle, Sha256, Statement, TrustedKey, TrustedKeys, VerifyError};
@@ -76,11 +74,14 @@ impl Origin {
     /// What a bundle states, if it is a statement of this kind. Nothing says that it is true.
     #[must_use]
     pub fn unverified(bundle: &Bundle) -> Option<Self> {
-        let statement = bundle.unverified_statement()?;
+        Self::of_statement(&bundle.unverified_statement()?)
+    }
+
+    fn of_statement(statement: &Statement) -> Option<Self> {
         if statement.predicate_type != ORIGIN_PREDICATE {
             return None;
         }
-        let origin: Self = serde_json::from_value(statement.predicate).ok()?;
+        let origin = Self::deserialize(&statement.predicate).ok()?;
         (origin.format == FORMAT).then_some(origin)
     }
 }
@@ -130,27 +131,22 @@ impl Chain {
     pub fn trace(made: &Made, statements: &[Bundle], keys: &TrustedKeys) -> Self {
         let mut chain = Chain {
             links: Vec::new(),
-            unknown: None,
+            unknown: Some(made.checkpoint.clone()),
         };
-        let mut seen = HashSet::new();
         // The digest of its file is what tells it from all others, whatever artifact it is in.
-        let mut next = best(statements, keys, |link, _| link.origin.made == *made);
-        let mut wanted = Some(made.checkpoint.clone());
-        while let Some(link) = next.take() {
-            let origin = link.origin.clone();
+        let mut next = best(statements, keys, |origin, _| origin.made == *made);
+        while let Some(link) = next {
+            let later = link.origin.made.checkpoint.sequence;
+            chain.unknown.clone_from(&link.origin.arrived);
             chain.links.push(link);
-            wanted = origin.arrived;
-            let Some(point) = &wanted else { break };
-            // Each is older than the one that came of it: forged ones do not lead in a circle.
-            let is_older = point.sequence < origin.made.checkpoint.sequence;
-            if !is_older || !seen.insert(point.state.clone()) {
-                break;
-            }
-            next = best(statements, keys, |link, _| {
-                link.origin.made.checkpoint == *point && link.origin.made.module == made.module
-            });
+            next = match &chain.unknown {
+                // Each is older than the one that came of it: forged ones do not lead in a circle.
+                Some(point) if point.sequence < later => best(statements, keys, |origin, _| {
+                    origin.made.checkpoint == *point && origin.made.module == made.module
+                }),
+                _ => None,
+            };
         }
-        chain.unknown = wanted;
         chain
     }
 
@@ -174,11 +170,10 @@ impl Chain {
     /// The job that goes on from the checkpoint `with` carries this along.
     #[must_use]
     pub fn arrival(&self, with: Point) -> Arrival {
-        let bundles = self.links.iter().map(|link| link.bundle.to_json());
-        let values = bundles.filter_map(|json| serde_json::from_slice(&json).ok());
+        let bundles = self.links.iter().map(|link| link.bundle.to_value());
         Arrival {
             with,
-            statements: values.collect(),
+            statements: bundles.collect(),
         }
     }
 }
@@ -206,29 +201,26 @@ impl Point {
 fn best(
     statements: &[Bundle],
     keys: &TrustedKeys,
-    fits: impl Fn(&Link, &Statement) -> bool,
+    fits: impl Fn(&Origin, &Statement) -> bool,
 ) -> Option<Link> {
     let mut found = None;
     for bundle in statements {
         let Some(statement) = bundle.unverified_statement() else {
             continue;
         };
-        let Some(origin) = Origin::unverified(bundle) else {
+        let origin = Origin::of_statement(&statement);
+        let Some(origin) = origin.filter(|origin| fits(origin, &statement)) else {
             continue;
         };
-        let mut link = Link {
-            origin,
-            hint: bundle.hint().to_owned(),
-            verdict: Err(VerifyError::NoKeys),
-            bundle: bundle.clone(),
-        };
-        if !fits(&link, &statement) {
-            continue;
-        }
         let subject = statement.subjects.first().map(|subject| subject.digest);
         let verified =
             keys.verify_attestation(bundle, &subject.unwrap_or_default(), ORIGIN_PREDICATE);
-        link.verdict = verified.map(|verified| verified.key.clone());
+        let link = Link {
+            origin,
+            hint: bundle.hint().to_owned(),
+            verdict: verified.map(|verified| verified.key.clone()),
+            bundle: bundle.clone(),
+        };
         if link.verdict.is_ok() {
             return Some(link);
         }

@@ -189,11 +189,22 @@ impl Bundle {
     /// it was read are left out.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
+        // Strings in structures: there is nothing in it that JSON cannot have.
+        serde_json::to_vec(&self.json()).unwrap_or_default()
+    }
+
+    /// The same as a part of other JSON.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        serde_json::to_value(self.json()).unwrap_or_default()
+    }
+
+    fn json(&self) -> Json {
         let (dsse_envelope, message_signature) = match self.content.clone() {
             Content::Envelope(envelope) => (Some(envelope), None),
             Content::Message(signature) => (None, Some(signature)),
         };
-        let json = Json {
+        Json {
             media_type: names::BUNDLE.to_owned(),
             verification_material: Material {
                 public_key: Some(KeyHint {
@@ -205,9 +216,7 @@ impl Bundle {
             },
             dsse_envelope,
             message_signature,
-        };
-        // Strings in structures: there is nothing in it that JSON cannot have.
-        serde_json::to_vec(&json).unwrap_or_default()
+        }
     }
 
     /// The name of the key that made it, as the bundle has it: to find the key, not to believe it.

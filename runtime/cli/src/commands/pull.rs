@@ -8,6 +8,7 @@ use wherry_packager::Reference;
 
 use super::Context;
 use crate::carried;
+use crate::origins;
 use crate::transfer::RegistryArgs;
 
 /// Fetch an artifact from a registry into the local store, with its signatures and attestations
@@ -37,7 +38,11 @@ impl Pull {
         let fetched = carried::fetch(context, &client, &store, &self.reference)?;
         let (digest, attached) = (fetched.digest, fetched.attachments);
         let files = match &self.output {
-            Some(output) => carried::unpack(&store, &digest, output)?,
+            Some(output) => {
+                let files = carried::unpack(&store, &digest, output)?;
+                origins::unpack(&store, &digest, output)?;
+                files
+            }
             None => Vec::new(),
         };
         let (reference, digest) = (self.reference.to_string(), digest.to_string());

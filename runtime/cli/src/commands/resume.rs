@@ -193,7 +193,8 @@ impl Resume {
         let reader = &arrived.reader;
         let digest = &arrived.made.checkpoint.state;
         let known = context.home.jobs().with_checkpoint(digest)?;
-        let chain = self.chain(context, arrived).with_context(failed)?;
+        let node = self.policy.load(&context.home).with_context(failed)?;
+        let chain = self.chain(context, &node, arrived).with_context(failed)?;
         // Whoever lends directories lends all of them.
         let had = known.as_ref().filter(|_| self.dir.is_empty());
         let had = had.map_or(&[][..], |job| &job.record.mounts);
@@ -210,7 +211,7 @@ impl Resume {
                 reader,
                 build_on: false,
             };
-            let ready = self.ready(context, &launch, &active, &from, wasm);
+            let ready = self.ready(context, &launch, &active, &from, wasm, node);
             Ok((ready?, socket))
         });
         match ready.with_context(failed) {
@@ -246,15 +247,22 @@ impl Resume {
         if let (Some(reference), false) = (reference, Path::new(&self.what).is_file()) {
             return Ok(format!("{}@{manifest}", reference.repository()));
         }
-        let images = context.home.existing_store()?.map(|store| store.images());
-        let mut images = images.transpose()?.unwrap_or_default().into_iter();
-        let named = images.find(|image| image.digest.to_string() == manifest);
-        Ok(named.and_then(|image| image.reference).unwrap_or(manifest))
+        let digest = manifest.parse()?;
+        let names = context
+            .home
+            .existing_store()?
+            .map(|store| store.names_of(&digest));
+        let mut names = names.transpose()?.unwrap_or_default().into_iter();
+        Ok(names.next().unwrap_or(manifest))
     }
 
     /// Finds out who made the checkpoint, and whether they are believed here.
-    fn chain(&self, context: &Context, arrived: &Arrived) -> anyhow::Result<Chain> {
-        let node = self.policy.load(&context.home)?;
+    fn chain(
+        &self,
+        context: &Context,
+        node: &NodePolicy,
+        arrived: &Arrived,
+    ) -> anyhow::Result<Chain> {
         let (made, keys) = (&arrived.made, node.nodes(&context.home)?);
         let chain = match &arrived.artifact {
             Some((store, digest)) => origins::trace(store, digest, made, &keys)?,
@@ -263,9 +271,7 @@ impl Resume {
                 Chain::trace(made, &said, &keys)
             }
         };
-        if !context.output.json {
-            origins::tell(context, &chain);
-        }
+        origins::tell(context, &chain);
         node.check_chain(&chain)?;
         Ok(chain)
     }
@@ -278,11 +284,11 @@ impl Resume {
         active: &ActiveJob,
         from: &Opened<'_>,
         wasm: Vec<u8>,
+        node: NodePolicy,
     ) -> anyhow::Result<Ready> {
         let reader = from.reader;
         let contents = reader.contents();
         launch.check(contents.profile.is_some())?;
-        let node = self.policy.load(&context.home)?;
         let gpu = self.gpu(active, contents)?;
         let mut request = self.request(&node, active, contents, &wasm);
         request.gpu = contents.gpu.as_ref().map(|_| GpuRequest {

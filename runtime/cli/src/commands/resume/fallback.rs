@@ -149,7 +149,11 @@ impl Resume {
             reader: &reader,
             build_on,
         };
-        let ready = self.ready(context, launch, active, &from, wasm);
+        let node = self
+            .policy
+            .load(&context.home)
+            .map_err(Refused::Elsewhere)?;
+        let ready = self.ready(context, launch, active, &from, wasm, node);
         ready.map_err(|error| {
             if error.chain().any(failure::is_damage) {
                 Refused::Damaged(error)
